@@ -1,0 +1,1 @@
+//! What the stories share: servers, agents, builders, a cutting proxy.
