@@ -1,0 +1,262 @@
+//! A parsed text: the arena of its constructs, and the top level as a list of pieces.
+
+use crate::parser::Parser;
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// A text that was parsed once and can be evaluated many times.
+#[derive(Debug, Clone)]
+pub struct Template {
+    pub(crate) text: String,
+    pub(crate) pieces: Vec<Piece>,
+    pub(crate) constructs: HashMap<usize, Construct>,
+    /// The symbols of computed indexes, by the position of their `#{`.
+    pub(crate) index_symbols: HashMap<usize, Symbol>,
+}
+
+/// Why a text is not a template: what stands at this place cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the template does not parse at line {line}, column {column}: {found:?} is not a complete construct; write ##{{ for a literal #{{"
+)]
+pub struct ParseError {
+    /// Line of the construct that cannot be read, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// The beginning of the construct.
+    pub found: String,
+}
+
+impl Template {
+    /// Reads a text strictly: every `#{` must begin a complete construct. A text without `#{` always parses and is
+    /// its own value, without any unescaping.
+    ///
+    /// # Errors
+    /// [`ParseError`] with the place of the first construct that cannot be read.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let (template, failure) = Self::read(text, false);
+        match failure {
+            None => Ok(template),
+            Some(position) => Err(ParseError::at(text, position)),
+        }
+    }
+
+    /// Reads a text as whole files are read: what does not parse stays in the output as it is.
+    pub fn parse_keep_going(text: &str) -> Self {
+        Self::read(text, true).0
+    }
+
+    fn read(text: &str, keep_going: bool) -> (Self, Option<usize>) {
+        let mut template = Self {
+            text: text.to_owned(),
+            pieces: Vec::new(),
+            constructs: HashMap::new(),
+            index_symbols: HashMap::new(),
+        };
+        if !text.contains("#{") {
+            template.pieces.push(Piece::Raw(0..text.len()));
+            return (template, None);
+        }
+        let mut parser = Parser::new(text);
+        parser.recognise();
+        let mut position = 0;
+        let mut failure = None;
+        while position < text.len() {
+            let end = parser.text_end(position);
+            if end > position {
+                template.pieces.push(Piece::Text(position..end));
+                position = end;
+                continue;
+            }
+            match parser.construct_end(position) {
+                Ok(end) => {
+                    template.pieces.push(Piece::Construct(position));
+                    position = end;
+                }
+                Err(_) if !keep_going => {
+                    failure = Some(position);
+                    break;
+                }
+                Err(reached) => {
+                    let first = text[position..].chars().next().map_or(1, char::len_utf8);
+                    let end = reached.max(position + first);
+                    template.pieces.push(Piece::Raw(position..end));
+                    position = end;
+                }
+            }
+        }
+        (template.constructs, template.index_symbols) = parser.into_parts();
+        (template, failure)
+    }
+
+    /// The text that was parsed.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The pieces of a body, in order.
+    pub(crate) fn body(&self, body: Body) -> impl Iterator<Item = Piece> + '_ {
+        let mut position = body.start;
+        std::iter::from_fn(move || {
+            if position >= body.end {
+                return None;
+            }
+            let end = crate::parser::text_end(&self.text, position);
+            if end > position {
+                let piece = Piece::Text(position..end);
+                position = end;
+                return Some(piece);
+            }
+            let piece = Piece::Construct(position);
+            position = self.construct(position).end;
+            Some(piece)
+        })
+    }
+
+    pub(crate) fn construct(&self, position: usize) -> &Construct {
+        // Positions come from the parser, which stores a construct for each that it hands out.
+        self.constructs
+            .get(&position)
+            .expect("a construct stands at each position that the parser gave")
+    }
+
+    pub(crate) fn index_symbol(&self, position: usize) -> &Symbol {
+        self.index_symbols
+            .get(&position)
+            .expect("a symbol stands at each computed index that the parser gave")
+    }
+}
+
+impl ParseError {
+    fn at(text: &str, position: usize) -> Self {
+        let before = &text[..position];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Self {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            found: text[position..]
+                .chars()
+                .take_while(|character| *character != '\n')
+                .take(30)
+                .collect(),
+        }
+    }
+}
+
+/// A part of the top level or of a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// Text with hashes that may be doubled.
+    Text(Range<usize>),
+    /// Text that stands for itself.
+    Raw(Range<usize>),
+    /// The construct at this position.
+    Construct(usize),
+}
+
+/// One `#{…}`, with everything up to its closing part.
+#[derive(Debug, Clone)]
+pub(crate) struct Construct {
+    pub end: usize,
+    pub kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Kind {
+    Substitution(Expression),
+    Conditional {
+        branches: Vec<Branch>,
+        otherwise: Option<Body>,
+    },
+    Repetition {
+        name: String,
+        collection: Symbol,
+        body: Body,
+    },
+    Calculation(Sum),
+}
+
+/// `if`, `unless` or `elseif` with what stands under it.
+#[derive(Debug, Clone)]
+pub(crate) struct Branch {
+    pub condition: Condition,
+    /// `unless`: the body is taken when the condition does not hold.
+    pub negated: bool,
+    pub body: Body,
+}
+
+/// The contents of a block: from position to position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Body {
+    pub start: usize,
+    pub end: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Condition {
+    pub left: Expression,
+    pub comparison: Option<Comparison>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Comparison {
+    pub equal: bool,
+    pub right: Side,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Side {
+    Expression(Expression),
+    Text(String),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Expression {
+    pub input: Option<Symbol>,
+    pub filters: Vec<Filter>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Filter {
+    pub name: String,
+    pub arguments: Vec<Argument>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Argument {
+    Text(String),
+    /// The construct at this position.
+    Construct(usize),
+}
+
+/// A path: `Octopus.Action[Web].Name`.
+#[derive(Debug, Clone)]
+pub(crate) struct Symbol {
+    /// Where it stands in its text; part of what makes a circle a circle.
+    pub position: usize,
+    pub steps: Vec<Step>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    Name(String),
+    Index(String),
+    /// An index named by the symbol of the substitution at this position.
+    Computed(usize),
+}
+
+/// Operands of a calculation, left to right; each level holds operators of one strength.
+#[derive(Debug, Clone)]
+pub(crate) struct Sum {
+    pub first: Box<Term>,
+    pub rest: Vec<(char, Term)>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Term {
+    Number(f64),
+    Symbol(Symbol),
+    /// A product, or a sum in parentheses.
+    Sum(Sum),
+}
