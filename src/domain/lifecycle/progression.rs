@@ -1,0 +1,1 @@
+//! What may be deployed where next (`deployments.md` 6.2).
