@@ -1,7 +1,7 @@
 //! The normal form in which a construct without a value is echoed ("Variable templates" 4; observed 1.14).
 
 use crate::number;
-use crate::parser::unescape;
+use crate::parser::{before_construct, unescape};
 use crate::template::{
     Argument, Body, Branch, Condition, Construct, Expression, Kind, Piece, Side, Step, Sum, Symbol, Template,
     Term,
@@ -148,7 +148,7 @@ fn body(template: &Template, body: Body, depth: usize) -> String {
         match piece {
             Piece::Text(range) => {
                 let mut text = String::new();
-                let followed = template.text[range.end..].starts_with("#{");
+                let followed = before_construct(&template.text, range.end);
                 unescape(&template.text[range], followed, &mut text);
                 output.push_str(&text.replace("#{", "##{"));
             }

@@ -4,7 +4,7 @@ use crate::character::fold;
 use crate::echo;
 use crate::name_tree::Node;
 use crate::number;
-use crate::parser::unescape;
+use crate::parser::{before_construct, unescape};
 use crate::template::{
     Body, Branch, Condition, Expression, Kind, ParseError, Piece, Side, Step, Sum, Symbol, Template, Term,
 };
@@ -197,7 +197,7 @@ impl Evaluator {
     ) -> Result<(), EvaluationError> {
         match piece {
             Piece::Text(range) => {
-                let followed = template.text[range.end..].starts_with("#{");
+                let followed = before_construct(&template.text, range.end);
                 let text = &template.text[range];
                 self.admit(output, text.len())?;
                 unescape(text, followed, output);

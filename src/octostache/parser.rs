@@ -140,12 +140,11 @@ impl<'a> Parser<'a> {
             negated,
             body,
         }];
-        while !negated {
-            let Ok((branch, next)) = self.else_if(end) else {
-                break;
-            };
-            branches.push(branch);
-            end = next;
+        if !negated {
+            while let Ok((branch, next)) = self.else_if(end) {
+                branches.push(branch);
+                end = next;
+            }
         }
         let mut otherwise = None;
         if let Ok(start) = self.literal(end, "#{else}") {
@@ -554,18 +553,15 @@ impl<'a> Parser<'a> {
     }
 
     fn factor(&self, start: usize, depth: usize) -> Parsed<Term> {
-        let mut furthest = start;
-        if let Ok(inside) = self.literal(start, "(")
-            && depth < DEEPEST_CALCULATION
-        {
-            let closed = self
-                .operands(inside, depth + 1, ['+', '-'])
-                .and_then(|(sum, end)| Ok((Term::Sum(sum), self.literal(self.blanks(end), ")")?)));
-            match closed {
-                Ok(found) => return Ok(found),
-                Err(reached) => furthest = furthest.max(reached),
+        // A parenthesis is never read as part of a name here, though it may be one elsewhere.
+        if let Ok(inside) = self.literal(start, "(") {
+            if depth >= DEEPEST_CALCULATION {
+                return Err(start);
             }
+            let (sum, end) = self.operands(inside, depth + 1, ['+', '-'])?;
+            return Ok((Term::Sum(sum), self.literal(end, ")")?));
         }
+        let mut furthest = start;
         if let Some((number, end)) = self.number(start) {
             return Ok((Term::Number(number), end));
         }
@@ -671,6 +667,11 @@ pub(crate) fn unescape(mut text: &str, followed_by_construct: bool, output: &mut
         text = &text[length..];
     }
     output.push_str(text);
+}
+
+/// Whether a `#{` that is not the end of the text stands here.
+pub(crate) fn before_construct(text: &str, position: usize) -> bool {
+    text[position..].starts_with("#{") && text.len() > position + 2
 }
 
 /// How many bytes a hash and what it escapes take, and what they mean when not themselves; none for the beginning of a
