@@ -57,7 +57,8 @@ impl Stage {
                 return (child, lines);
             }
         }
-        panic!("no line {line} in {read}");
+        let status = child.wait();
+        panic!("no line {line} in {read}; it ended: {status:?}");
     }
 }
 
