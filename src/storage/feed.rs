@@ -1,0 +1,5 @@
+//! The table of Feeds.
+
+use domain::feed::Feed;
+
+crate::named::named_documents!(Feed, "feed", "Feeds");
