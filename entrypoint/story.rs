@@ -67,7 +67,7 @@ fn signal(child: &Child, name: &str) {
         Command::new("kill")
             .args([name, &child.id().to_string()])
             .status()
-            .unwrap()
+            .expect("kill runs")
             .success()
     );
 }
