@@ -13,6 +13,7 @@ pub mod machine;
 pub mod machine_policy;
 pub mod name;
 pub mod package;
+pub mod package_version;
 pub mod permission;
 pub mod problem;
 pub mod project;

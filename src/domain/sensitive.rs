@@ -7,41 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-/// A clear value.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The clear text.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-/// A sealed text.
-#[derive(Clone)]
-pub struct Sealed(String);
-
-impl Sealed {
-    /// Takes a stored text.
-    #[must_use]
-    pub fn from_text(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The text to store.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+pub use security::{Sealed, Secret};
 
 /// A value that goes in and never comes out: `{HasValue, NewValue, Hint}`.
 ///
@@ -93,7 +59,7 @@ impl PartialEq for SensitiveValue {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Empty, Self::Empty) | (Self::Kept, Self::Kept) => true,
-            (Self::Sealed(one), Self::Sealed(two)) => one.as_str() == two.as_str(),
+            (Self::Sealed(one), Self::Sealed(two)) => one == two,
             _ => false,
         }
     }

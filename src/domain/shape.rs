@@ -125,8 +125,6 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     words! {
         /// For the tests.
         pub enum Mode {

@@ -1,5 +1,9 @@
 //! Variables of a project (`rest-api.md` 5.12, `deployments.md` 3).
 
+pub mod output;
+pub mod resolve;
+pub mod scope;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
