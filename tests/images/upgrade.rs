@@ -1,0 +1,125 @@
+//! From one tag to the next, as the documentation says.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::client::{API_KEY, Client, text};
+use crate::deployment::sensitive_project;
+use crate::engine::{Container, Volume, docker, fresh, repository, seconds};
+use crate::quiet::{alone, together};
+use crate::stack::Stack;
+use crate::volume::package;
+
+fn build(version: &str) {
+    let output = Command::new(repository().join("tests/images/build"))
+        .arg(version)
+        .output()
+        .expect("it runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// REQ-041: the commands of README.md, word for word but for names, port and tags.
+#[test]
+fn the_documented_upgrade_works_word_for_word() {
+    let _alone = alone();
+    build("1.2.3");
+    build("1.2.4");
+    let readme = std::fs::read_to_string(repository().join("README.md")).expect("README.md");
+    let block = readme
+        .split("```")
+        .find(|block| block.contains("docker rm mantle-server"));
+    let block = block.expect("README.md has a block with `docker rm mantle-server`, the documented upgrade");
+    let script = block.split_once('\n').expect("the line of the language").1;
+    assert!(
+        script.contains("docker stop mantle-server") && script.contains("MASTER_KEY"),
+        "{script}"
+    );
+    let (container, volume) = (
+        Container {
+            name: fresh("upgrade"),
+        },
+        Volume::new(),
+    );
+    let adapt = |text: &str| {
+        let text = text
+            .replace("mantle-server", &container.name)
+            .replace("mantle-data", &volume.0);
+        text.replace("127.0.0.1:5441:8080", "127.0.0.1::8080")
+    };
+    let first = format!(
+        "docker run -d --name mantle-server -p 127.0.0.1:5441:8080 -v mantle-data:/data \
+         -e ADMIN_PASSWORD=Corr3ct-horse -e ADMIN_API_KEY={API_KEY} mantle/server:1.2.3"
+    );
+    run(&adapt(&first));
+    let client = Client::of(&container);
+    client.post("/api/Spaces-1/projectgroups", &json!({"Name": "Kept"}));
+    run(&adapt(script));
+    assert_eq!(container.inspect("{{.Config.Image}}"), "mantle/server:1.2.4");
+    let client = Client::of(&container);
+    assert_eq!(client.get("/api")["ProductVersion"], "1.2.4");
+    let groups = client.items("/api/Spaces-1/projectgroups/all");
+    assert!(groups.iter().any(|group| group["Name"] == "Kept"), "{groups:?}");
+}
+
+fn run(script: &str) {
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", script])
+        .output()
+        .expect("bash runs");
+    assert!(
+        output.status.success(),
+        "{script}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// REQ-006, REQ-016, REQ-035, REQ-043: a new container with a new image on the same volumes keeps projects,
+/// packages and logs, and a sensitive variable is still usable.
+#[test]
+fn a_new_image_keeps_everything() {
+    let _together = together();
+    let volumes: Vec<(Volume, &str)> = ["/data", "/repository", "/artifacts", "/taskLogs"]
+        .map(|path| (Volume::new(), path))
+        .into();
+    let mount = |run| {
+        volumes
+            .iter()
+            .fold(run, |run: crate::engine::Run, (volume, path)| {
+                run.mount(&volume.0, path)
+            })
+    };
+    let stack = Stack::with(mount);
+    let _agent = stack.listening("web01").start();
+    stack.client.healthy_machine("web01");
+    let content = package("index.html", "kept");
+    stack.client.push("Acme.Web.1.0.0.zip", content.clone());
+    let (project, hash) = sensitive_project(&stack.client);
+    let task = stack.client.deploy(&project, "1.0.0", "Dev", &json!([]));
+    let log = stack.client.task(&task, "Success", seconds(60));
+    let key = stack.server.exec(&["mantle", "show-master-key"]);
+    let Stack { server, network, .. } = stack;
+    server.stop();
+    docker(&["rm", "--force", &server.name]);
+
+    let stack = Stack::on(network, |run| mount(run).env("MASTER_KEY", &key));
+    let client = &stack.client;
+    assert!(
+        client
+            .items("/api/Spaces-1/projects/all")
+            .iter()
+            .any(|found| text(&found["Id"]) == project)
+    );
+    assert_eq!(client.text(&format!("/api/tasks/{task}/raw")), log);
+    let raw = client
+        .try_get("/api/Spaces-1/packages/packages-Acme.Web.1.0.0/raw")
+        .expect("an answer");
+    assert_eq!(raw.bytes().expect("the package"), content);
+    client.healthy_machine("web01");
+    let task = client.deploy(&project, "1.0.1", "Dev", &json!([]));
+    assert!(client.task(&task, "Success", seconds(60)).contains(&hash));
+}
