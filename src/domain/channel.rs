@@ -94,6 +94,14 @@ impl Channel {
             ));
         }
         for rule in &self.rules {
+            if !rule.version_range.trim().is_empty()
+                && let Err(error) = rule.version_range.parse::<versioning::VersionRange>()
+            {
+                problems.add(format!(
+                    "A rule of the channel '{}' cannot be used: {error}",
+                    self.name
+                ));
+            }
             if !rule.tag.trim().is_empty() {
                 problems.add(format!(
                     "A rule of the channel '{}' has a pre-release tag ('{}'), which this Server cannot check yet. \

@@ -18,16 +18,22 @@ pub struct PackageIdentity {
 }
 
 /// Extensions of files that the built-in feed takes.
-const EXTENSIONS: &[&str] =
-    &[".nupkg", ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".jar", ".war", ".ear", ".rar"];
+const EXTENSIONS: &[&str] = &[
+    ".nupkg", ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".jar", ".war", ".ear", ".rar",
+];
 
 /// Reads the name of an uploaded file.
 ///
 /// # Errors
 /// A name with a path in it, without id and version, or with an extension that is no package's.
 pub fn identify(file_name: &str) -> Result<PackageIdentity, Problems> {
-    let shown: String = file_name.chars().filter(|character| !character.is_control()).take(200).collect();
-    if file_name.contains(['/', '\\']) || file_name.contains("..") || file_name.chars().any(char::is_control) {
+    let shown: String = file_name
+        .chars()
+        .filter(|character| !character.is_control())
+        .take(200)
+        .collect();
+    if file_name.contains(['/', '\\']) || file_name.contains("..") || file_name.chars().any(char::is_control)
+    {
         return Err(Problems::one(format!(
             "The file name '{shown}' holds a path or a character that no package name may hold; nothing was stored. Send \
              the plain name, for example Acme.Web.1.2.3.zip."
@@ -55,7 +61,11 @@ pub fn identify(file_name: &str) -> Result<PackageIdentity, Problems> {
 /// An id with other characters than letters, digits, `.`, `_` and `-`, a version that is none, or an unknown extension.
 pub fn check(identity: &PackageIdentity) -> Result<(), Problems> {
     let mut problems = Problems::default();
-    let PackageIdentity { package_id, version, extension } = identity;
+    let PackageIdentity {
+        package_id,
+        version,
+        extension,
+    } = identity;
     let plain = |character: char| character.is_alphanumeric() || matches!(character, '.' | '_' | '-');
     let sound = !package_id.is_empty()
         && package_id.len() <= 150
@@ -63,7 +73,11 @@ pub fn check(identity: &PackageIdentity) -> Result<(), Problems> {
         && !package_id.starts_with('.')
         && !package_id.contains("..");
     if !sound {
-        let shown: String = package_id.chars().filter(|character| !character.is_control()).take(150).collect();
+        let shown: String = package_id
+            .chars()
+            .filter(|character| !character.is_control())
+            .take(150)
+            .collect();
         problems.add(format!(
             "'{shown}' cannot be the id of a package; nothing was stored. Use letters, digits, '.', '_' and '-', up to 150 \
              of them, such as Acme.Web."
@@ -72,7 +86,10 @@ pub fn check(identity: &PackageIdentity) -> Result<(), Problems> {
     if let Err(error) = Version::parse(Format::Semver, version) {
         problems.add(error.to_string());
     }
-    if !EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)) {
+    if !EXTENSIONS
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(extension))
+    {
         problems.add(format!(
             "The built-in feed does not take files ending in '{extension}'. Pack as one of: {}.",
             EXTENSIONS.join(", ")
@@ -105,7 +122,8 @@ pub fn is_prerelease(version: &str) -> bool {
 /// The part between numbers and metadata: `beta.1` of `1.0.0-beta.1+build`.
 #[must_use]
 pub fn prerelease(version: &str) -> String {
-    Version::parse(Format::Semver, version).map_or_else(|_| String::new(), |version| version.release().to_string())
+    Version::parse(Format::Semver, version)
+        .map_or_else(|_| String::new(), |version| version.release().to_string())
 }
 
 /// Whether a version is in a range such as `[1.0,2.0)`; an empty range lets all through.
@@ -129,19 +147,35 @@ mod tests {
     #[test]
     fn a_plain_name_tells_package_and_version() {
         let identity = identify("Acme.Web.1.2.3-beta.tar.gz").unwrap();
-        assert_eq!((identity.package_id.as_str(), identity.version.as_str()), ("Acme.Web", "1.2.3-beta"));
+        assert_eq!(
+            (identity.package_id.as_str(), identity.version.as_str()),
+            ("Acme.Web", "1.2.3-beta")
+        );
         assert_eq!(identity.extension, ".tar.gz");
-        assert_eq!(identify("swagger-ui-dist.5.0.0.tgz").unwrap().package_id, "swagger-ui-dist");
+        assert_eq!(
+            identify("swagger-ui-dist.5.0.0.tgz").unwrap().package_id,
+            "swagger-ui-dist"
+        );
     }
 
     #[test]
     fn a_name_with_a_path_is_refused() {
-        for name in ["../x.1.0.0.zip", "..\\..\\x.1.0.0.zip", "a/b.1.0.0.zip", "a\0.1.0.zip", "x..1.0.0.zip", "x.1.0.0.exe"] {
+        for name in [
+            "../x.1.0.0.zip",
+            "..\\..\\x.1.0.0.zip",
+            "a/b.1.0.0.zip",
+            "a\0.1.0.zip",
+            "x..1.0.0.zip",
+            "x.1.0.0.exe",
+        ] {
             assert!(identify(name).is_err(), "{name:?}");
         }
         for id in ["../x", "a/b", "..\\x", "", ".x", "a..b", "a b"] {
-            let identity =
-                PackageIdentity { package_id: id.into(), version: "1.0".into(), extension: ".nupkg".into() };
+            let identity = PackageIdentity {
+                package_id: id.into(),
+                version: "1.0".into(),
+                extension: ".nupkg".into(),
+            };
             assert!(check(&identity).is_err(), "{id:?}");
         }
     }

@@ -281,6 +281,13 @@ impl Project {
                 exists,
             );
         }
+        if let Some(template) = &self.versioning_strategy.template
+            && let Err(error) = crate::release::check_template(template)
+        {
+            problems.add(format!(
+                "The version template of the project '{project}' cannot be used: {error}."
+            ));
+        }
         if self.persistence_settings.kind == PersistenceType::VersionControlled {
             problems.add(format!(
                 "The project '{project}' is to keep its settings in Git, which this Server cannot do yet. \
