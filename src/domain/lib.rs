@@ -23,6 +23,7 @@ pub mod sensitive;
 pub mod server_task;
 pub mod shape;
 pub mod space;
+pub mod system_variables;
 pub mod time;
 pub mod user;
 pub mod variable_set;

@@ -1,5 +1,7 @@
 //! Deployments: a release on its way to an environment (`rest-api.md` 5.9, `deployments.md` 7).
 
+pub mod creation;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
