@@ -15,6 +15,7 @@ pub mod name;
 pub mod package;
 pub mod package_version;
 pub mod permission;
+pub mod planning;
 pub mod problem;
 pub mod project;
 pub mod project_group;
