@@ -55,6 +55,24 @@ pub enum Error {
         /// What the driver said.
         message: String,
     },
+    /// The connection broke while a transaction was being committed: it may have been or not.
+    #[error(
+        "It is not known whether the last change was stored, because the database went away at this moment: {message}"
+    )]
+    CommitUnknown {
+        /// What the driver said.
+        message: String,
+    },
+    /// The copy that is kept before a migration could not be made; nothing was migrated.
+    #[error(
+        "The copy {path} of the database, which is kept before a migration, could not be made: {message}"
+    )]
+    Copy {
+        /// Where it should have been.
+        path: String,
+        /// Why not.
+        message: String,
+    },
     /// Another program works on the same database.
     #[error("{0}")]
     Locked(String),
@@ -77,19 +95,32 @@ impl From<sqlx::Error> for Error {
         let message = error.to_string();
         match &error {
             sqlx::Error::Database(refused) if refused.is_unique_violation() => Self::Duplicate { message },
+            sqlx::Error::Database(refused) => match refused.code().as_deref() {
+                Some(code) if passes(code) => Self::Unavailable { message },
+                Some(SQLITE_NOT_A_DATABASE) => Self::Foreign,
+                _ => Self::Statement { message },
+            },
             sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => Self::Unavailable { message },
-            // 57P..: the server is shutting down or starting; 53...: it has no room for another connection.
-            sqlx::Error::Database(refused)
-                if refused
-                    .code()
-                    .is_some_and(|code| code.starts_with("57P") || code.starts_with("53")) =>
-            {
-                Self::Unavailable { message }
-            }
             _ => Self::Statement { message },
         }
     }
+}
+
+const SQLITE_NOT_A_DATABASE: &str = "26";
+
+/// Whether an engine's code is of a fault that passes without a change of the program: of SQLite (numbers, the low
+/// byte counts) busy, locked, I/O, full, cannot open, read-only; of PostgreSQL (five characters) connection, no room,
+/// shutting down, cancelled, deadlock, serialisation, read-only after a fail-over.
+fn passes(code: &str) -> bool {
+    if code.len() == 5 {
+        return ["08", "53", "57", "40", "25006"]
+            .iter()
+            .any(|class| code.starts_with(class));
+    }
+    code.parse::<u32>()
+        .is_ok_and(|code| matches!(code & 0xFF, 5 | 6 | 8 | 10 | 13 | 14))
 }

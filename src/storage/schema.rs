@@ -1,7 +1,11 @@
 //! The tables and how they came to be: numbered migrations, each in one transaction, under a lock.
 
+use std::path::PathBuf;
+
+use security::StoredRing;
+
 use crate::database::{Database, Engine, Session};
-use crate::{Error, Result};
+use crate::{Error, Result, key_ring};
 
 /// One step of the schema. Most have one text for both engines.
 struct Migration {
@@ -37,10 +41,18 @@ const MIGRATIONS: &[Migration] = &[
     migration!(3, "0003_event", twins),
     migration!(4, "0004_named"),
     migration!(5, "0005_machine"),
+    migration!(6, "0006_project"),
+    migration!(7, "0007_release"),
+    migration!(8, "0008_package"),
+    migration!(9, "0009_certificate"),
 ];
 
-const CREATE_VERSIONS: &str = "create table schema_version (number bigint not null primary key, name text not null, \
-                               product text not null, applied_at bigint not null)";
+/// The table that tells our databases from others.
+const MARK: &str = "mantle_schema";
+const CREATE_MARK: &str = "create table mantle_schema (number bigint not null primary key, name text not null, \
+                           product text not null, applied_at bigint not null)";
+const NEWEST: &str = "select number, product from mantle_schema order by number desc limit 1";
+const NOTE: &str = "insert into mantle_schema (number, name, product, applied_at) values ($1, $2, $3, $4)";
 
 /// What a database turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,25 +68,26 @@ pub enum State {
     },
 }
 
+/// The newest schema that this program knows.
+#[must_use]
+pub fn newest() -> i64 {
+    MIGRATIONS.last().map_or(0, |migration| migration.number)
+}
+
 /// Looks at a database and writes nothing.
 ///
 /// # Errors
 /// [`Error::Newer`] and [`Error::Foreign`].
 pub async fn inspect(database: &Database) -> Result<State> {
-    let mut session = database.read().await?;
-    let tables = tables(&mut session).await?;
+    let tables = database.tables().await?;
     if tables.is_empty() {
         return Ok(State::Empty);
     }
-    if !tables.iter().any(|table| table == "schema_version") {
+    if !tables.iter().any(|table| table == MARK) {
         return Err(Error::Foreign);
     }
-    let newest = "select number, product from schema_version order by number desc limit 1";
-    let row = session.fetch_one(newest, vec![]).await?;
-    let (found, known) = (
-        row.integer("number")?,
-        MIGRATIONS.last().map_or(0, |migration| migration.number),
-    );
+    let row = database.read().await?.fetch_one(NEWEST, vec![]).await?;
+    let (found, known) = (row.integer("number")?, newest());
     match found.cmp(&known) {
         std::cmp::Ordering::Greater => Err(Error::Newer {
             found,
@@ -86,20 +99,41 @@ pub async fn inspect(database: &Database) -> Result<State> {
     }
 }
 
-/// Brings an empty or older database to the newest schema, in one transaction.
+/// Makes the schema in an empty database, together with its key ring, in one transaction: there is never a database
+/// without its key. To be called under [`Database::lock_schema`], after the master key is safe.
 ///
 /// # Errors
-/// [`Error::Migration`]; then the database is as it was.
-pub async fn migrate(database: &Database, product: &str, now: i64) -> Result<()> {
+/// [`Error::Migration`]; then the database is as empty as it was. [`Error::Foreign`] when it is not empty.
+pub async fn create(database: &Database, ring: &StoredRing, product: &str, now: i64) -> Result<()> {
+    if inspect(database).await? != State::Empty {
+        return Err(Error::Foreign);
+    }
+    let mut session = database.write().await?;
+    session.run_script(CREATE_MARK).await?;
+    apply(&mut session, 0, product, now).await?;
+    key_ring::insert(&mut session, ring).await?;
+    session.commit().await
+}
+
+/// Brings an older database to the newest schema, in one transaction, and first keeps a copy of an embedded one, whose
+/// path is the answer. To be called under [`Database::lock_schema`], after the master key was checked.
+///
+/// # Errors
+/// [`Error::Copy`] and [`Error::Migration`]; then the database is as it was.
+pub async fn migrate(database: &Database, product: &str, now: i64) -> Result<Option<PathBuf>> {
     let from = match inspect(database).await? {
-        State::Current => return Ok(()),
-        State::Empty => 0,
+        State::Current => return Ok(None),
+        State::Empty => return Err(Error::Foreign),
         State::Older { number } => number,
     };
+    let copy = database.keep_copy(from).await?;
     let mut session = database.write().await?;
-    if from == 0 {
-        session.run_script(CREATE_VERSIONS).await?;
-    }
+    apply(&mut session, from, product, now).await?;
+    session.commit().await?;
+    Ok(copy)
+}
+
+async fn apply(session: &mut Session, from: i64, product: &str, now: i64) -> Result<()> {
     for migration in MIGRATIONS.iter().filter(|migration| migration.number > from) {
         let failed = |error: Error| Error::Migration {
             migration: migration.name,
@@ -110,29 +144,30 @@ pub async fn migrate(database: &Database, product: &str, now: i64) -> Result<()>
             Engine::Postgres => migration.postgres,
         };
         session.run_script(script).await.map_err(failed)?;
-        let note = "insert into schema_version (number, name, product, applied_at) values ($1, $2, $3, $4)";
         let values = vec![
             migration.number.into(),
             migration.name.into(),
             product.into(),
             now.into(),
         ];
-        session.execute(note, values).await.map_err(failed)?;
+        session.execute(NOTE, values).await.map_err(failed)?;
     }
-    session.commit().await
+    Ok(())
 }
 
-async fn tables(session: &mut Session) -> Result<Vec<String>> {
-    let sql = match session.engine() {
-        Engine::Sqlite => "select name from sqlite_master where type = 'table' and name not like 'sqlite_%'",
-        Engine::Postgres => {
-            "select table_name::text as name from information_schema.tables where table_schema = current_schema()"
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_are_numbered_without_a_gap_and_named_by_their_number() {
+        for (number, migration) in (1..).zip(MIGRATIONS) {
+            assert_eq!(migration.number, number);
+            assert!(
+                migration.name.starts_with(&format!("{number:04}_")),
+                "{}",
+                migration.name
+            );
         }
-    };
-    session
-        .fetch_all(sql, vec![])
-        .await?
-        .iter()
-        .map(|row| row.text("name"))
-        .collect()
+    }
 }

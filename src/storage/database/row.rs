@@ -4,14 +4,26 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// One row. Columns are read by name.
-pub enum Row {
-    /// Of the embedded engine.
+pub struct Row(Engines);
+
+enum Engines {
     Sqlite(SqliteRow),
-    /// Of the server.
     Postgres(PgRow),
+}
+
+impl From<SqliteRow> for Row {
+    fn from(row: SqliteRow) -> Self {
+        Self(Engines::Sqlite(row))
+    }
+}
+
+impl From<PgRow> for Row {
+    fn from(row: PgRow) -> Self {
+        Self(Engines::Postgres(row))
+    }
 }
 
 macro_rules! readers {
@@ -20,12 +32,13 @@ macro_rules! readers {
             $(#[$meta])*
             ///
             /// # Errors
-            /// When there is no such column, or it holds something else.
+            /// [`Error::Statement`] when there is no such column, or it holds something else.
             pub fn $name(&self, column: &str) -> Result<$type> {
-                Ok(match self {
-                    Self::Sqlite(row) => row.try_get_unchecked(column)?,
-                    Self::Postgres(row) => row.try_get_unchecked(column)?,
-                })
+                let value = match &self.0 {
+                    Engines::Sqlite(row) => row.try_get(column),
+                    Engines::Postgres(row) => row.try_get(column),
+                };
+                value.map_err(|error| Error::Statement { message: format!("the column '{column}' cannot be read: {error}") })
             }
         )*}
     };

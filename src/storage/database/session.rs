@@ -1,16 +1,30 @@
 //! One transaction.
 
-use sqlx::{Executor, Postgres, Sqlite, Transaction};
+use std::borrow::Cow;
+
+use sqlx::{Executor, Postgres, SqlSafeStr, Sqlite, Transaction};
 
 use super::{Engine, Row, Value};
 use crate::{Error, Result};
 
 /// One transaction. What is not committed is rolled back when it is dropped.
-pub enum Session {
-    /// On the embedded engine.
+pub struct Session(Open);
+
+enum Open {
     Sqlite(Transaction<'static, Sqlite>),
-    /// On the server.
     Postgres(Transaction<'static, Postgres>),
+}
+
+impl From<Transaction<'static, Sqlite>> for Session {
+    fn from(transaction: Transaction<'static, Sqlite>) -> Self {
+        Self(Open::Sqlite(transaction))
+    }
+}
+
+impl From<Transaction<'static, Postgres>> for Session {
+    fn from(transaction: Transaction<'static, Postgres>) -> Self {
+        Self(Open::Postgres(transaction))
+    }
 }
 
 /// A statement with its values; the same text for both engines.
@@ -33,9 +47,9 @@ impl Session {
     /// Which engine it is on.
     #[must_use]
     pub fn engine(&self) -> Engine {
-        match self {
-            Self::Sqlite(_) => Engine::Sqlite,
-            Self::Postgres(_) => Engine::Postgres,
+        match self.0 {
+            Open::Sqlite(_) => Engine::Sqlite,
+            Open::Postgres(_) => Engine::Postgres,
         }
     }
 
@@ -44,12 +58,12 @@ impl Session {
     /// # Errors
     /// [`Error::Duplicate`] when a unique index refuses; others when the database fails.
     pub async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64> {
-        Ok(match self {
-            Self::Sqlite(transaction) => bound!(sql, values)
+        Ok(match &mut self.0 {
+            Open::Sqlite(transaction) => bound!(sql, values)
                 .execute(&mut **transaction)
                 .await?
                 .rows_affected(),
-            Self::Postgres(transaction) => bound!(sql, values)
+            Open::Postgres(transaction) => bound!(sql, values)
                 .execute(&mut **transaction)
                 .await?
                 .rows_affected(),
@@ -61,14 +75,14 @@ impl Session {
     /// # Errors
     /// As [`Session::execute`].
     pub async fn fetch_all(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
-        Ok(match self {
-            Self::Sqlite(transaction) => {
+        Ok(match &mut self.0 {
+            Open::Sqlite(transaction) => {
                 let rows = bound!(sql, values).fetch_all(&mut **transaction).await?;
-                rows.into_iter().map(Row::Sqlite).collect()
+                rows.into_iter().map(Row::from).collect()
             }
-            Self::Postgres(transaction) => {
+            Open::Postgres(transaction) => {
                 let rows = bound!(sql, values).fetch_all(&mut **transaction).await?;
-                rows.into_iter().map(Row::Postgres).collect()
+                rows.into_iter().map(Row::from).collect()
             }
         })
     }
@@ -92,41 +106,134 @@ impl Session {
         })
     }
 
-    /// Runs several statements of a migration.
+    /// Makes what was written durable and visible.
+    ///
+    /// # Errors
+    /// [`Error::CommitUnknown`] when the connection broke in this moment; else nothing was written.
+    pub async fn commit(self) -> Result<()> {
+        let committed = match self.0 {
+            Open::Sqlite(transaction) => transaction.commit().await,
+            Open::Postgres(transaction) => transaction.commit().await,
+        };
+        committed.map_err(|error| match &error {
+            sqlx::Error::Database(_) => error.into(),
+            _ => Error::CommitUnknown {
+                message: error.to_string(),
+            },
+        })
+    }
+
+    /// Runs the statements of a migration. On PostgreSQL its texts compare by bytes, as on SQLite, and it may take
+    /// longer than a statement of every day.
     pub(crate) async fn run_script(&mut self, sql: &'static str) -> Result<()> {
-        match self {
-            Self::Sqlite(transaction) => (&mut **transaction).execute(sqlx::raw_sql(sql)).await.map(drop)?,
-            Self::Postgres(transaction) => {
-                (&mut **transaction).execute(sqlx::raw_sql(sql)).await.map(drop)?
+        match &mut self.0 {
+            Open::Sqlite(transaction) => {
+                (&mut **transaction).execute(sqlx::raw_sql(sql)).await?;
+            }
+            Open::Postgres(transaction) => {
+                let script = format!("set local statement_timeout = 0;\n{}", compared_by_bytes(sql));
+                (&mut **transaction)
+                    .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(script)))
+                    .await?;
             }
         }
         Ok(())
     }
 
-    /// Asks the engine whether it understands a statement, without running it.
+    /// Asks the engine whether it understands a statement, without running it. PostgreSQL is told types only where it
+    /// cannot find them out; when a statement runs, each value brings its type.
     ///
     /// # Errors
     /// What the engine says against it.
     pub async fn prepare(&mut self, sql: &'static str) -> Result<()> {
-        use sqlx::SqlSafeStr;
-        match self {
-            Self::Sqlite(transaction) => (&mut **transaction).prepare(sql.into_sql_str()).await.map(drop)?,
-            Self::Postgres(transaction) => {
-                (&mut **transaction).prepare(sql.into_sql_str()).await.map(drop)?
+        match &mut self.0 {
+            Open::Sqlite(transaction) => {
+                (&mut **transaction).prepare(sql.into_sql_str()).await?;
+                Ok(())
             }
+            Open::Postgres(transaction) => prepare_with_types(transaction, sql).await,
         }
-        Ok(())
     }
+}
 
-    /// Makes what was written durable and visible.
-    ///
-    /// # Errors
-    /// When the database fails; then nothing was written.
-    pub async fn commit(self) -> Result<()> {
-        match self {
-            Self::Sqlite(transaction) => transaction.commit().await?,
-            Self::Postgres(transaction) => transaction.commit().await?,
+/// The type `text` of a script, wherever it is a word, becomes `text collate "C"`.
+fn compared_by_bytes(script: &str) -> Cow<'_, str> {
+    const WORD: &str = "text";
+    let mut out = String::new();
+    let mut rest = script;
+    while let Some(at) = rest.find(WORD) {
+        let (before, behind) = (&rest[..at], &rest[at + WORD.len()..]);
+        let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
+        let is_word = !before.ends_with(part_of_word) && !behind.starts_with(part_of_word);
+        out.push_str(before);
+        out.push_str(if is_word { "text collate \"C\"" } else { WORD });
+        rest = behind;
+    }
+    if out.is_empty() {
+        Cow::Borrowed(script)
+    } else {
+        Cow::Owned(out + rest)
+    }
+}
+
+/// Tries the types that we use for each parameter that PostgreSQL asks about, one after the other.
+async fn prepare_with_types(
+    transaction: &mut Transaction<'static, Postgres>,
+    sql: &'static str,
+) -> Result<()> {
+    use sqlx::TypeInfo;
+    use sqlx::postgres::{PgTypeInfo, types::Oid};
+    let unknown = PgTypeInfo::with_oid(Oid(0));
+    let ours = ["text", "int8", "bool", "bytea"].map(PgTypeInfo::with_name);
+    let mut types: Vec<PgTypeInfo> = Vec::new();
+    let mut tried: Vec<usize> = Vec::new();
+    loop {
+        sqlx::query("savepoint preparing")
+            .execute(&mut **transaction)
+            .await?;
+        let refusal = match (&mut **transaction)
+            .prepare_with(sql.into_sql_str(), &types)
+            .await
+        {
+            Ok(_) => return Ok(()),
+            Err(refusal) => refusal,
+        };
+        sqlx::query("rollback to savepoint preparing")
+            .execute(&mut **transaction)
+            .await?;
+        let message = refusal.to_string();
+        let asked = message.split_once("parameter $").and_then(|(_, rest)| {
+            rest.split(|c: char| !c.is_ascii_digit())
+                .next()?
+                .parse::<usize>()
+                .ok()
+        });
+        let Some(number) = asked.filter(|number| (1..=64).contains(number)) else {
+            return Err(refusal.into());
+        };
+        if types.len() < number {
+            types.resize(number, unknown.clone());
+            tried.resize(number, 0);
         }
-        Ok(())
+        let Some(next) = ours.get(tried[number - 1]) else {
+            return Err(refusal.into());
+        };
+        tracing::trace!("parameter {number} is tried as {}", next.name());
+        types[number - 1] = next.clone();
+        tried[number - 1] += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compared_by_bytes;
+
+    #[test]
+    fn the_type_text_gets_a_collation_and_other_words_do_not() {
+        assert_eq!(
+            compared_by_bytes("create table a (id text, context bigint, text_b text not null)"),
+            "create table a (id text collate \"C\", context bigint, text_b text collate \"C\" not null)"
+        );
+        assert_eq!(compared_by_bytes("drop table a"), "drop table a");
     }
 }
