@@ -511,3 +511,84 @@ fn mirror_primary_package(action: &mut Action) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(steps: &str) -> DeploymentProcess {
+        let mut process: DeploymentProcess =
+            serde_json::from_str(&format!(r#"{{"Steps":{steps}}}"#)).unwrap();
+        let mut number = 0;
+        process.complete(|| {
+            number += 1;
+            format!("id{number}")
+        });
+        process
+    }
+
+    fn problems(steps: &str) -> String {
+        let known = ProcessReferences {
+            feeds: [FeedId::from_text(crate::BUILT_IN_FEED)].into(),
+            ..Default::default()
+        };
+        process(steps).problems(&known).to_string()
+    }
+
+    #[test]
+    fn the_primary_package_stands_in_the_list_and_in_the_properties() {
+        let by_property = process(
+            r#"[{"Name":"S","Actions":[{"Name":"A","Properties":{"Octopus.Action.Package.PackageId":"Acme"}}]}]"#,
+        );
+        let action = by_property.action("a").unwrap();
+        assert_eq!(action.primary_package().unwrap().package_id, "Acme");
+        assert_eq!(
+            action.primary_package().unwrap().feed_id.as_str(),
+            crate::BUILT_IN_FEED
+        );
+        let by_list = process(
+            r#"[{"Name":"S","Actions":[{"Name":"A","Packages":[{"PackageId":"Acme","FeedId":"Feeds-1"}]}]}]"#,
+        );
+        let action = by_list.action("A").unwrap();
+        assert_eq!(action.properties.text(property::PACKAGE_ID), Some("Acme"));
+        assert_eq!(action.properties.text(property::PACKAGE_FEED_ID), Some("Feeds-1"));
+        assert_eq!(action.packages[0].acquisition_location, "Server");
+    }
+
+    #[test]
+    fn a_script_on_the_server_and_a_package_on_targets_are_fine() {
+        let text = problems(
+            r#"[{"Name":"Hello","Actions":[{"Name":"Hello","ActionType":"Octopus.Script",
+                    "Properties":{"Octopus.Action.RunOnServer":"True"}}]},
+                {"Name":"Deploy","Properties":{"Octopus.Action.TargetRoles":"web"},"Actions":[
+                    {"Name":"Deploy","ActionType":"Octopus.TentaclePackage",
+                     "Packages":[{"PackageId":"Acme","FeedId":"feeds-builtin"}]}]}]"#,
+        );
+        assert_eq!(text, "");
+    }
+
+    #[test]
+    fn every_problem_names_its_step_or_action() {
+        let text = problems(
+            r#"[{"Name":"A","Actions":[{"Name":"A","ActionType":"Octopus.Script"}]},
+                {"Name":"a","Actions":[]},
+                {"Name":"P","Properties":{"Octopus.Action.TargetRoles":"web"},"PackageRequirement":"BeforePackageAcquisition",
+                 "Actions":[{"Name":"P","ActionType":"Octopus.TentaclePackage","Environments":["Environments-7"],
+                     "Channels":["Channels-7"],"Packages":[{"FeedId":"Feeds-7","PackageId":"X"}]}]},
+                {"Name":"Q","Properties":{"Octopus.Action.TargetRoles":"web"},
+                 "Actions":[{"Name":"Q","ActionType":"Octopus.TentaclePackage"}]}]"#,
+        );
+        for part in [
+            "The action 'A' runs on targets, but its step 'A' has no roles",
+            "Two steps or actions are named 'a'",
+            "The step 'a' has no action",
+            "'P' names the environment 'Environments-7'",
+            "'P' names the channel 'Channels-7'",
+            "from the feed 'Feeds-7'",
+            "The step 'P' needs packages and is to run before",
+            "The action 'Q' deploys a package, but names none",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+}

@@ -144,3 +144,85 @@ fn short_name<T>() -> &'static str {
     let name = std::any::type_name::<T>();
     name.rsplit("::").next().unwrap_or(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+    use crate::{DeploymentProcess, VariableSet};
+
+    fn process(text: &str) -> DeploymentProcess {
+        serde_json::from_str(&format!(
+            r#"{{"Steps":[{{"Id":"s","Name":"S","Actions":[{{"Id":"a","Name":"A","Properties":{text}}}]}}]}}"#
+        ))
+        .unwrap()
+    }
+
+    fn sealed(mut process: DeploymentProcess, replaced: Option<&DeploymentProcess>) -> DeploymentProcess {
+        seal(&mut process, replaced, |field, secret| {
+            Ok::<_, Infallible>(Sealed::from_text(format!(
+                "odc1:{field}:{}",
+                secret.expose().len()
+            )))
+        })
+        .unwrap();
+        process
+    }
+
+    #[test]
+    fn a_sealed_value_is_stored_beside_the_document_and_comes_back() {
+        let stored = sealed(process(r#"{"Key":{"HasValue":true,"NewValue":"hunter2"}}"#), None);
+        let text = to_text(&stored).unwrap();
+        assert!(
+            text.contains(r#""$secrets":{"Actions/a/Key":"odc1:Actions/a/Key:7"}"#),
+            "{text}"
+        );
+        assert!(!text.contains("hunter2"));
+        assert_eq!(from_text::<DeploymentProcess>(&text).unwrap(), stored);
+        assert!(!serde_json::to_string(&stored).unwrap().contains("odc1"));
+    }
+
+    #[test]
+    fn what_a_client_leaves_as_it_is_is_taken_from_the_document_before() {
+        let stored = sealed(
+            process(r#"{"Key":{"NewValue":"hunter2"},"Old":{"NewValue":"x"}}"#),
+            None,
+        );
+        let text = r#"{"Key":{"HasValue":true},"Old":{"HasValue":false},"New":{"HasValue":true}}"#;
+        let mut edited = sealed(process(text), Some(&stored));
+        let kept: Vec<String> = edited
+            .sensitive()
+            .into_iter()
+            .filter_map(|(_, value)| value.sealed().map(|sealed| sealed.as_str().to_owned()))
+            .collect();
+        assert_eq!(kept, ["odc1:Actions/a/Key:7"]);
+    }
+
+    #[test]
+    fn nothing_unsealed_is_stored_and_nothing_sealed_is_taken_from_a_request() {
+        let fresh = process(r#"{"Key":{"NewValue":"hunter2"}}"#);
+        assert_eq!(to_text(&fresh).unwrap_err().field, "Actions/a/Key");
+        let planted: VariableSet = serde_json::from_str(
+            r#"{"Variables":[{"Id":"v","Name":"K","IsSensitive":true}],"$secrets":{"Variables/v":"odc1:x"}}"#,
+        )
+        .unwrap();
+        assert!(!serde_json::to_string(&planted).unwrap().contains("odc1"));
+        assert!(
+            from_text::<VariableSet>("{")
+                .unwrap_err()
+                .to_string()
+                .contains("VariableSet is damaged")
+        );
+    }
+
+    #[test]
+    fn a_snapshot_seals_its_values_for_their_new_place() {
+        let mut copy = sealed(process(r#"{"Key":{"NewValue":"hunter2"}}"#), None);
+        reseal(&mut copy, |_, sealed| {
+            Ok::<_, Infallible>(Sealed::from_text(format!("{}'", sealed.as_str())))
+        })
+        .unwrap();
+        assert!(to_text(&copy).unwrap().contains("odc1:Actions/a/Key:7'"));
+    }
+}

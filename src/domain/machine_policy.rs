@@ -202,3 +202,24 @@ impl MachinePolicy {
         problems
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_comes_back_as_it_was_sent_and_takes_defaults() {
+        let policy: MachinePolicy = serde_json::from_str(
+            r#"{"Name":"P","ConnectionConnectTimeout":"00:00:05","MachinePackageCacheRetentionPolicy":{"Strategy":"Default"}}"#,
+        )
+        .unwrap();
+        assert_eq!(policy.connection.connection_connect_timeout, TimeSpan::seconds(5));
+        assert_eq!(policy.connection.connection_retry_count_limit, 5);
+        let value = serde_json::to_value(&policy).unwrap();
+        assert_eq!(value["ConnectionConnectTimeout"], "00:00:05");
+        assert_eq!(value["PollingRequestQueueTimeout"], "00:02:00");
+        assert_eq!(value["MachineHealthCheckPolicy"]["HealthCheckInterval"], "01:00:00");
+        assert_eq!(value["MachinePackageCacheRetentionPolicy"]["Strategy"], "Default");
+        assert!(policy.extra.0.len() == 1, "{:?}", policy.extra);
+    }
+}
