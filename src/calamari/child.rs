@@ -1,0 +1,307 @@
+//! Runs a program and forwards what it prints: hidden values masked, its service messages understood.
+
+use crate::interruption::Interruption;
+use crate::log::{ChildText, Log, Stream};
+use crate::service_message::ServiceMessage;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Pid;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// A part of a line that waits longer than this is shown.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// When the child ended but something that it started keeps its output open, reading ends after this much silence.
+const SILENCE_AFTER_END: Duration = Duration::from_secs(2);
+
+/// A line longer than this is passed on in parts.
+const LONGEST_LINE: usize = 1 << 20;
+
+/// How a child ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code, 128 + signal when it was killed.
+    pub exit_code: i32,
+    /// The signal that killed it.
+    pub signal: Option<i32>,
+    /// It printed a line on standard error that is neither blank nor a service message.
+    pub error_output: bool,
+    /// The output variables that it set: name, value, sensitive.
+    pub outputs: Vec<(String, String, bool)>,
+}
+
+/// Names beginning with `Octopus.` that a script may set (observed 9.8).
+const SETTABLE: [&str; 3] = [
+    "Octopus.Action.SkipRemainingConventions",
+    "Octopus.Action.SkipJournal",
+    "Octopus.Action.Package.CustomInstallationDirectory",
+];
+
+/// Starts the program in a process group of its own, with empty standard input, and waits for its end.
+///
+/// # Errors
+/// The program cannot be started.
+pub fn run(mut command: Command, log: &Log, interruption: &Interruption) -> std::io::Result<Ended> {
+    log.default_mode();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()?;
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        interruption.child_started(group);
+    }
+    let (output, error) = (child.stdout.take(), child.stderr.take());
+    let ended = AtomicBool::new(false);
+    let found = Mutex::new(Found::default());
+    let status = std::thread::scope(|scope| {
+        if let Some(output) = output {
+            scope.spawn(|| forward(output, Forwarder::new(Stream::Output, log, &found), &ended));
+        }
+        if let Some(error) = error {
+            scope.spawn(|| forward(error, Forwarder::new(Stream::Error, log, &found), &ended));
+        }
+        let status = child.wait();
+        interruption.child_ended();
+        ended.store(true, Ordering::SeqCst);
+        status
+    })?;
+    log.forget_mode();
+    log.flush();
+    let found = found
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    Ok(Ended {
+        exit_code: exit_code(status),
+        signal: status.signal(),
+        error_output: found.error_output,
+        outputs: found.outputs,
+    })
+}
+
+fn exit_code(status: ExitStatus) -> i32 {
+    status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(-1)
+}
+
+#[derive(Default)]
+struct Found {
+    outputs: Vec<(String, String, bool)>,
+    error_output: bool,
+}
+
+/// Reads until the end, or until all is silent after the child ended.
+fn forward(mut pipe: impl Read + AsFd, mut forwarder: Forwarder<'_>, ended: &AtomicBool) {
+    let mut chunk = vec![0; 64 << 10];
+    let mut last_read = Instant::now();
+    loop {
+        let wait = Timespec {
+            tv_sec: 0,
+            tv_nsec: IDLE.subsec_nanos().into(),
+        };
+        let ready = poll(&mut [PollFd::new(&pipe, PollFlags::IN)], Some(&wait));
+        match ready {
+            Ok(0) => {
+                forwarder.idle();
+                if ended.load(Ordering::SeqCst) && last_read.elapsed() >= SILENCE_AFTER_END {
+                    break;
+                }
+                continue;
+            }
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(_) => break,
+        }
+        match pipe.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(length) => {
+                last_read = Instant::now();
+                forwarder.take(&chunk[..length]);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    forwarder.finish();
+}
+
+/// Cuts a stream into lines and passes them on.
+struct Forwarder<'a> {
+    stream: Stream,
+    log: &'a Log,
+    found: &'a Mutex<Found>,
+    pending: Vec<u8>,
+    /// The beginning of the line was passed on already.
+    begun: bool,
+}
+
+impl<'a> Forwarder<'a> {
+    fn new(stream: Stream, log: &'a Log, found: &'a Mutex<Found>) -> Self {
+        Self {
+            stream,
+            log,
+            found,
+            pending: Vec::new(),
+            begun: false,
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            if self.pending.is_empty() {
+                self.line(&rest[..end]);
+            } else {
+                self.pending.extend_from_slice(&rest[..end]);
+                let line = std::mem::take(&mut self.pending);
+                self.line(&line);
+            }
+            rest = &rest[end + 1..];
+        }
+        self.pending.extend_from_slice(rest);
+        if self.pending.len() > LONGEST_LINE {
+            let safe = character_boundary(&self.pending, self.log.safe_length(&self.pending));
+            self.part(safe);
+        }
+        self.log.flush();
+    }
+
+    /// Shows an unfinished line, unless it may become a message.
+    fn idle(&mut self) {
+        if !self.pending.is_empty() && !self.pending.windows(2).any(|pair| pair == b"##") {
+            self.part(character_boundary(&self.pending, self.pending.len()));
+            self.log.flush();
+        }
+    }
+
+    fn finish(&mut self) {
+        if !self.pending.is_empty() || self.begun {
+            let line = std::mem::take(&mut self.pending);
+            self.line(&line);
+        }
+        self.log.flush();
+    }
+
+    fn part(&mut self, length: usize) {
+        if length > 0 {
+            self.log
+                .child(self.stream, &[ChildText::Masked(&self.pending[..length])], false);
+            self.note_error_output(&self.pending[..length]);
+            self.pending.drain(..length);
+            self.begun = true;
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        self.begun = false;
+        self.note_error_output(line);
+        if !line.windows(2).any(|pair| pair == b"##") {
+            return self.log.child(self.stream, &[ChildText::Masked(line)], true);
+        }
+        let text = String::from_utf8_lossy(line);
+        let mut parts = Vec::new();
+        let mut position = 0;
+        let mut warnings = Vec::new();
+        for found in ServiceMessage::find(&text) {
+            let written = &text[found.place.clone()];
+            let keep = match &found.message {
+                None => {
+                    warnings.push(format!(
+                        "The service message {written} cannot be read and is ignored"
+                    ));
+                    false
+                }
+                Some(message) => match self.understand(message) {
+                    Ok(()) => !message.attributes.is_empty(),
+                    Err(warning) => {
+                        warnings.push(warning);
+                        parts.push(ChildText::Masked(&text.as_bytes()[position..found.place.start]));
+                        position = found.place.end;
+                        continue;
+                    }
+                },
+            };
+            if keep {
+                parts.push(ChildText::Masked(&text.as_bytes()[position..found.place.start]));
+                parts.push(ChildText::Intact(written.as_bytes()));
+                position = found.place.end;
+            }
+        }
+        parts.push(ChildText::Masked(&text.as_bytes()[position..]));
+        self.log.child(self.stream, &parts, true);
+        for warning in warnings.into_iter().filter(|_| self.stream == Stream::Output) {
+            self.log.warning(&warning);
+            self.log.default_mode();
+        }
+    }
+
+    /// Applies what concerns the runner itself. Messages on standard error mean nothing.
+    fn understand(&self, message: &ServiceMessage) -> Result<(), String> {
+        if self.stream == Stream::Error || message.name != "setVariable" {
+            return Ok(());
+        }
+        let name = message.attribute("name").unwrap_or_default().trim();
+        if name.is_empty() {
+            return Ok(());
+        }
+        let reserved = name
+            .get(..8)
+            .is_some_and(|start| start.eq_ignore_ascii_case("Octopus."));
+        if reserved
+            && !SETTABLE
+                .iter()
+                .any(|settable| settable.eq_ignore_ascii_case(name))
+        {
+            return Err(format!(
+                "The script tried to set the variable {name}; names that begin with Octopus. are reserved, so it was ignored"
+            ));
+        }
+        let value = message.attribute("value").unwrap_or_default();
+        let sensitive = message
+            .attribute("sensitive")
+            .is_some_and(|flag| flag.eq_ignore_ascii_case("true"));
+        if sensitive {
+            self.log.hide([value]);
+        }
+        self.found()
+            .outputs
+            .push((name.to_owned(), value.to_owned(), sensitive));
+        Ok(())
+    }
+
+    fn note_error_output(&self, text: &[u8]) {
+        if self.stream == Stream::Error
+            && !text.starts_with(b"##octopus")
+            && !text.iter().all(u8::is_ascii_whitespace)
+        {
+            self.found().error_output = true;
+        }
+    }
+
+    fn found(&self) -> std::sync::MutexGuard<'_, Found> {
+        self.found
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The end of the last whole character before `length`.
+fn character_boundary(bytes: &[u8], length: usize) -> usize {
+    let mut end = length;
+    for _ in 0..3 {
+        match bytes.get(end) {
+            Some(byte) if byte & 0xC0 == 0x80 && end > 0 => end -= 1,
+            _ => break,
+        }
+    }
+    end
+}

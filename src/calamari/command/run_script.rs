@@ -1,0 +1,116 @@
+//! `run-script`: runs the script of a step (12.1).
+
+use crate::failure::Failure;
+use crate::runner::Runner;
+use crate::script::{self, Syntax};
+use std::path::PathBuf;
+
+/// Which script the step means.
+struct Chosen {
+    path: PathBuf,
+    /// Whether variables in its text are replaced.
+    substitute: bool,
+}
+
+/// Runs the script and answers with its exit code.
+///
+/// # Errors
+/// There is no script, or it cannot be run.
+pub fn run(runner: &mut Runner) -> Result<i32, Failure> {
+    let chosen = choose(runner)?;
+    let given = runner.line.option("scriptParameters").map(str::to_owned);
+    let parameters = match runner
+        .variables
+        .filled("Octopus.Action.Script.ScriptParameters")?
+    {
+        Some(parameters) => parameters,
+        None => given.unwrap_or_default(),
+    };
+    if chosen.substitute {
+        script::substitute_in(runner, &chosen.path)?;
+    }
+    let ended = script::run(runner, &chosen.path, &parameters)?;
+    let fails_on_output = runner
+        .variables
+        .flag("Octopus.Action.FailScriptOnErrorOutput", false)?;
+    let exit_code = match ended.exit_code {
+        0 if ended.error_output && fails_on_output => -1,
+        code => code,
+    };
+    runner.output("Octopus.Action.Script.ExitCode", &exit_code.to_string())?;
+    if let Some(signal) = ended.signal {
+        runner
+            .log
+            .error(&format!("The script was killed by signal {signal}"));
+    }
+    Ok(exit_code)
+}
+
+fn choose(runner: &mut Runner) -> Result<Chosen, Failure> {
+    if let Some((text, syntax)) = inline(runner)? {
+        let path = runner
+            .working_directory
+            .join(format!("Script.{}", syntax.extension()));
+        let mark = if syntax == Syntax::Bash { "" } else { "\u{feff}" };
+        std::fs::write(&path, format!("{mark}{text}"))
+            .map_err(|error| Failure::at(&path, "write the script", &error))?;
+        runner.variables.set(
+            "Octopus.Action.Script.ScriptFileName",
+            &format!("Script.{}", syntax.extension()),
+        );
+        return Ok(Chosen {
+            path,
+            substitute: true,
+        });
+    }
+    if let Some(name) = runner.variables.filled("Octopus.Action.Script.ScriptFileName")? {
+        return existing(runner, &name, true);
+    }
+    if let Some(name) = runner.line.option("script").map(str::to_owned) {
+        runner.log.warning(
+            "The option --script is deprecated; name the script in Octopus.Action.Script.ScriptFileName",
+        );
+        return existing(runner, &name, false);
+    }
+    Err(Failure::expected(
+        "No script was given; set Octopus.Action.Script.ScriptBody or Octopus.Action.Script.ScriptFileName",
+    ))
+}
+
+/// The script that stands in the step, as it was written: what it means is up to the substitution in the file.
+fn inline(runner: &Runner) -> Result<Option<(String, Syntax)>, Failure> {
+    let body = |name: &str| {
+        runner
+            .variables
+            .raw(name)
+            .filter(|text| !text.trim().is_empty())
+            .map(str::to_owned)
+    };
+    if let Some(text) = body("Octopus.Action.Script.ScriptBody") {
+        let syntax = match runner.variables.get("Octopus.Action.Script.Syntax")? {
+            Some(name) => Syntax::named(&name)?,
+            None => {
+                runner
+                    .log
+                    .warning("Octopus.Action.Script.Syntax is missing; the script is taken as Bash");
+                Syntax::Bash
+            }
+        };
+        return Ok(Some((text, syntax)));
+    }
+    let by_syntax = Syntax::PREFERENCE.into_iter().find_map(|syntax| {
+        body(&format!("Octopus.Action.Script.ScriptBody[{}]", syntax.name())).map(|text| (text, syntax))
+    });
+    Ok(by_syntax)
+}
+
+fn existing(runner: &Runner, name: &str, substitute: bool) -> Result<Chosen, Failure> {
+    let path = runner.working_directory.join(name);
+    if !path.is_file() {
+        return Err(Failure::unexpected(format!(
+            "Could not find script file: {}",
+            path.display()
+        )));
+    }
+    Ok(Chosen { path, substitute })
+}

@@ -1,0 +1,93 @@
+//! A deployment of one package while it goes on: what the conventions work on.
+
+use crate::failure::Failure;
+use crate::journal::{Entry, Package};
+use crate::package::PackageFile;
+use crate::runner::Runner;
+use std::path::{Path, PathBuf};
+
+/// The state that one convention leaves to the next.
+#[derive(Debug)]
+pub struct Deployment<'a> {
+    /// The run that it belongs to.
+    pub runner: &'a mut Runner,
+    /// What is deployed.
+    pub package: PackageFile,
+    /// Where it was unpacked; none before that.
+    pub extracted: Option<PathBuf>,
+}
+
+impl<'a> Deployment<'a> {
+    /// A deployment that begins.
+    pub fn new(runner: &'a mut Runner, package: PackageFile) -> Self {
+        Self {
+            runner,
+            package,
+            extracted: None,
+        }
+    }
+
+    /// Where scripts run: the folder of the application, once there is one (7.3).
+    pub fn current_folder(&self) -> &Path {
+        self.extracted
+            .as_deref()
+            .unwrap_or(&self.runner.working_directory)
+    }
+
+    /// Whether nothing more is to be done.
+    ///
+    /// # Errors
+    /// A circular definition.
+    pub fn skips_the_rest(&self) -> Result<bool, Failure> {
+        Ok(self
+            .runner
+            .variables
+            .flag("Octopus.Action.SkipRemainingConventions", false)?)
+    }
+
+    /// Writes down how it went, unless told not to (8.2). `now` is seconds since 1970.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub fn record(&self, was_successful: bool, now: i64) -> Result<(), Failure> {
+        let variables = &self.runner.variables;
+        let (Some(journal), Some(extracted)) = (&self.runner.journal, &self.extracted) else {
+            return Ok(());
+        };
+        if variables.flag("Octopus.Action.SkipJournal", false)? {
+            return Ok(());
+        }
+        let mut packages = Vec::new();
+        for index in variables.collection().indexes("Octopus.Action.Package") {
+            let about = |name: &str| variables.text(&format!("Octopus.Action.Package[{index}].{name}"));
+            let id = about("PackageId")?;
+            if !id.is_empty() {
+                packages.push(Package {
+                    id,
+                    version: about("PackageVersion")?,
+                    deployed_from: about("OriginalPath")?,
+                });
+            }
+        }
+        if packages.is_empty() {
+            packages.push(Package {
+                id: self.package.id.clone(),
+                version: self.package.version.clone(),
+                deployed_from: self.package.path.display().to_string(),
+            });
+        }
+        let entry = Entry {
+            environment_id: variables.text("Octopus.Environment.Id")?,
+            tenant_id: variables.text("Octopus.Deployment.Tenant.Id")?,
+            project_id: variables.text("Octopus.Project.Id")?,
+            installed_on: Entry::stamp(now),
+            retention_policy_set: variables.text("OctopusRetentionPolicySet")?,
+            extracted_to: extracted.display().to_string(),
+            custom_installation_directory: variables
+                .text("Octopus.Action.Package.CustomInstallationDirectory")?,
+            was_successful,
+            packages,
+        };
+        journal.append(&entry, &self.runner.log)
+    }
+}

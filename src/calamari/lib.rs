@@ -1,0 +1,56 @@
+#![doc = include_str!("README.md")]
+
+pub mod calendar;
+pub mod child;
+pub mod command;
+pub mod command_line;
+pub mod convention;
+pub mod deployment;
+pub mod failure;
+pub mod interruption;
+pub mod journal;
+pub mod log;
+pub mod masking;
+pub mod package;
+pub mod runner;
+pub mod script;
+pub mod service_message;
+pub mod variables;
+
+use command_line::CommandLine;
+use failure::Failure;
+use interruption::Interruption;
+use log::Log;
+use runner::Runner;
+use std::io::BufRead;
+
+/// Runs one command and answers with the exit code (4). `input` is read only when an option asks for a password there.
+pub fn run(
+    arguments: &[String],
+    environment: &[(String, String)],
+    input: impl BufRead,
+    log: Log,
+    interruption: Interruption,
+) -> i32 {
+    let outcome = CommandLine::read(arguments).and_then(|line| {
+        let command = command::named(&line.command)?;
+        log.verbose(&format!("Calamari Version: {}", env!("CARGO_PKG_VERSION")));
+        match command {
+            command::Command::Plain(plain) => {
+                plain(&log, &line);
+                Ok(failure::SUCCESS)
+            }
+            command::Command::Step(step) => {
+                let mut runner = Runner::start(line, environment, input, log.clone(), interruption)?;
+                step(&mut runner)
+            }
+        }
+    });
+    match outcome {
+        Ok(code) => code,
+        Err(Failure { message, exit_code }) => {
+            log.error(&message);
+            exit_code
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Hides sensitive values in everything that is printed (security: "Log masking"; runner specification 3.4).
+
+use aho_corasick::AhoCorasick;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+/// What stands in the place of a sensitive value.
+pub const MASK: &str = "********";
+
+/// Values shorter than this many characters are not masked: they would hide half the log.
+pub const SHORTEST_VALUE: usize = 4;
+
+/// Encoded forms shorter than this are too likely to be something else.
+const SHORTEST_FORM: usize = 5;
+
+/// A line of a multi-line value is masked by itself from this length on.
+const SHORTEST_LINE: usize = 8;
+
+const NOT_PERCENT_ENCODED: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Finds sensitive values in text, as they are and in the encodings in which values are usually printed.
+#[derive(Default)]
+pub struct Masker {
+    /// One for the values known at the start, one for each group that was added later.
+    automata: Vec<AhoCorasick>,
+    longest: usize,
+}
+
+impl std::fmt::Debug for Masker {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Masker").finish_non_exhaustive()
+    }
+}
+
+impl Masker {
+    /// Adds values to hide from now on. Those shorter than [`SHORTEST_VALUE`] are left out.
+    pub fn add<'a>(&mut self, values: impl IntoIterator<Item = &'a str>) {
+        let mut patterns = HashSet::new();
+        for value in values {
+            for form in forms(value) {
+                self.longest = self.longest.max(form.len());
+                patterns.insert(form);
+            }
+        }
+        if patterns.is_empty() {
+            return;
+        }
+        let automaton =
+            AhoCorasick::new(patterns).expect("an automaton of patterns below 4 GiB can always be built");
+        self.automata.push(automaton);
+    }
+
+    /// Length of the longest form in bytes: text that may go on has to be held back by one less.
+    pub fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// The text with every sensitive value replaced by [`MASK`]. Values that overlap are hidden as one.
+    pub fn mask<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        let found = self.find(text);
+        if found.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let mut masked = Vec::with_capacity(text.len());
+        let mut position = 0;
+        for (start, end) in found {
+            masked.extend_from_slice(&text[position..start]);
+            masked.extend_from_slice(MASK.as_bytes());
+            position = end;
+        }
+        masked.extend_from_slice(&text[position..]);
+        Cow::Owned(masked)
+    }
+
+    /// The same for a text.
+    pub fn mask_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match self.mask(text.as_bytes()) {
+            Cow::Borrowed(_) => Cow::Borrowed(text),
+            Cow::Owned(masked) => Cow::Owned(String::from_utf8_lossy(&masked).into_owned()),
+        }
+    }
+
+    /// How much of a text that may go on can be printed: no value that begins in it can reach beyond.
+    pub fn safe_length(&self, text: &[u8]) -> usize {
+        let mut safe = text.len().saturating_sub(self.longest.saturating_sub(1));
+        for (start, end) in self.find(text) {
+            if start < safe && end > safe {
+                safe = start;
+            }
+        }
+        safe
+    }
+
+    /// Where values stand, in order, without overlaps.
+    fn find(&self, text: &[u8]) -> Vec<(usize, usize)> {
+        let mut found: Vec<(usize, usize)> = Vec::new();
+        for automaton in &self.automata {
+            found.extend(
+                automaton
+                    .find_overlapping_iter(text)
+                    .map(|hit| (hit.start(), hit.end())),
+            );
+        }
+        found.sort_unstable();
+        let mut merged: Vec<(usize, usize)> = Vec::with_capacity(found.len());
+        for (start, end) in found {
+            match merged.last_mut() {
+                Some(last) if start < last.1 => last.1 = last.1.max(end),
+                _ => merged.push((start, end)),
+            }
+        }
+        merged
+    }
+}
+
+/// A value in every form in which it is hidden.
+fn forms(value: &str) -> Vec<Vec<u8>> {
+    if value.trim().chars().count() < SHORTEST_VALUE {
+        return Vec::new();
+    }
+    let mut forms: Vec<Vec<u8>> = Vec::new();
+    let trimmed = value.trim_end_matches(['\r', '\n']);
+    let mut wholes = vec![trimmed.to_owned()];
+    if trimmed.contains(['\r', '\n']) {
+        wholes.push(trimmed.replace(['\r', '\n'], ""));
+        wholes.push(trimmed.replace("\r\n", "\n"));
+        wholes.extend(
+            trimmed
+                .lines()
+                .map(str::trim)
+                .filter(|line| line.chars().count() >= SHORTEST_LINE)
+                .map(str::to_owned),
+        );
+    }
+    for whole in &wholes {
+        forms.push(whole.as_bytes().to_vec());
+        for encoded in encodings(whole) {
+            if encoded.len() >= SHORTEST_FORM && encoded != *whole {
+                forms.push(encoded.into_bytes());
+            }
+        }
+    }
+    // The value with its line end, as a tool that encodes a whole file prints it.
+    if trimmed.len() != value.len() {
+        forms.extend(base64_forms(value.as_bytes()).into_iter().map(String::into_bytes));
+    }
+    forms
+}
+
+fn encodings(value: &str) -> Vec<String> {
+    let percent = utf8_percent_encode(value, &NOT_PERCENT_ENCODED).to_string();
+    let json = serde_json::Value::from(value).to_string();
+    let json = json[1..json.len() - 1].to_owned();
+    let xml = value
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
+    let xml_quoted = xml.replace('"', "&quot;");
+    let mut all = base64_forms(value.as_bytes());
+    all.extend([
+        lower_case_escapes(&percent),
+        percent.replace("%20", "+"),
+        percent,
+        json.replace('/', "\\/"),
+        json,
+        xml_quoted.replace('\'', "&apos;"),
+        xml_quoted.replace('\'', "&#39;"),
+        xml_quoted,
+        xml,
+        value.replace('\'', "'\\''"),
+        value.replace('\'', "''"),
+        shell_backslashes(value),
+        shell_dollar_quoted(value),
+        powershell_backticks(value),
+        hex::encode(value),
+        hex::encode_upper(value),
+    ]);
+    all
+}
+
+/// Base64 of the value wherever it stands in what was encoded: the three alignments, without the characters that depend on
+/// what is around it; both alphabets.
+fn base64_forms(value: &[u8]) -> Vec<String> {
+    let mut forms = vec![STANDARD_NO_PAD.encode(value), URL_SAFE_NO_PAD.encode(value)];
+    for before in 0..3 {
+        let mut shifted = vec![0; before];
+        shifted.extend_from_slice(value);
+        let skip = [0, 2, 3][before];
+        for encoded in [STANDARD_NO_PAD.encode(&shifted), URL_SAFE_NO_PAD.encode(&shifted)] {
+            let drop = usize::from(shifted.len() % 3 != 0);
+            if encoded.len() > skip + drop {
+                forms.push(encoded[skip..encoded.len() - drop].to_owned());
+            }
+        }
+    }
+    forms
+}
+
+fn lower_case_escapes(percent: &str) -> String {
+    let mut text = String::with_capacity(percent.len());
+    let mut left = 0;
+    for character in percent.chars() {
+        if character == '%' {
+            left = 3;
+        }
+        text.push(if left > 0 {
+            character.to_ascii_lowercase()
+        } else {
+            character
+        });
+        left = usize::saturating_sub(left, 1);
+    }
+    text
+}
+
+/// As `printf %q` and the trace of bash print it.
+fn shell_backslashes(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for character in value.chars() {
+        if character.is_ascii() && !character.is_ascii_alphanumeric() && !"_-./:=@%+^,".contains(character) {
+            text.push('\\');
+        }
+        text.push(character);
+    }
+    text
+}
+
+/// The inside of `$'…'`.
+fn shell_dollar_quoted(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('\'', "\\'")
+        .replace('\n', "\\n")
+        .replace('\r', "\\r")
+        .replace('\t', "\\t")
+}
+
+fn powershell_backticks(value: &str) -> String {
+    value.replace('`', "``").replace('$', "`$").replace('"', "`\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn masker(values: &[&str]) -> Masker {
+        let mut masker = Masker::default();
+        masker.add(values.iter().copied());
+        masker
+    }
+
+    fn masked(masker: &Masker, text: &str) -> String {
+        masker.mask_text(text).into_owned()
+    }
+
+    /// E01, E07
+    #[test]
+    fn values_are_hidden_and_short_ones_are_not() {
+        let masker = masker(&["s3cr3t!", "abc", "  ab "]);
+        assert_eq!(masked(&masker, "the s3cr3t! is abc"), "the ******** is abc");
+    }
+
+    /// E04
+    #[test]
+    fn encoded_forms_are_hidden() {
+        let value = "pa$$w\"o<r>d & 'more'/é";
+        let masker = masker(&[value]);
+        for text in encodings(value) {
+            if text.len() >= SHORTEST_FORM {
+                assert_eq!(masked(&masker, &format!("[{text}]")), "[********]", "{text}");
+            }
+        }
+        for before in ["", "x", "xy", "xyz"] {
+            let whole = STANDARD_NO_PAD.encode(format!("{before}{value}after"));
+            assert!(masked(&masker, &whole).contains(MASK), "{before}");
+        }
+    }
+
+    /// E03
+    #[test]
+    fn lines_of_a_key_are_hidden_one_by_one() {
+        let key = "-----BEGIN KEY-----\nMIIEpAIBAAKCAQEA7b3f\nshort\nq8Zs1234567890\n-----END KEY-----\n";
+        let masker = masker(&[key]);
+        for line in key.lines().filter(|line| line.len() >= SHORTEST_LINE) {
+            assert_eq!(masked(&masker, line), MASK);
+        }
+    }
+
+    #[test]
+    fn values_that_overlap_are_hidden_as_one() {
+        let masker = masker(&["abcdef", "defghi"]);
+        assert_eq!(masked(&masker, "xabcdefghix"), "x********x");
+    }
+
+    #[test]
+    fn what_may_be_the_beginning_of_a_value_is_held_back() {
+        let masker = masker(&["abcdefgh"]);
+        let text = b"some text abcdefg";
+        let safe = masker.safe_length(text);
+        assert!(safe <= text.len() - 7);
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_survives_wherever_it_stands(
+            value in "[a-zA-Z0-9+/'\"<&%$ ]{6,24}", before in ".{0,20}", after in ".{0,20}"
+        ) {
+            prop_assume!(value.trim().len() >= SHORTEST_VALUE && !before.contains(&value) && !MASK.contains(&value));
+            let masker = masker(&[&value]);
+            let text = format!("{before}{value}{after}");
+            prop_assert!(!masker.mask_text(&text).contains(&value));
+        }
+    }
+}

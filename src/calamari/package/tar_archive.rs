@@ -1,0 +1,93 @@
+//! Tar archives, read in one pass from a stream (10.2).
+
+use crate::package::ArchiveError;
+use crate::package::extraction::{EntryWriter, FileEntry};
+use std::cell::Cell;
+use std::io::{self, Read};
+use tar::EntryType;
+
+/// Unpacks a stream. A plain archive (`must_be_closed`) has no other sign of being complete than its closing block; a compressed
+/// one ends with a checksum.
+pub(crate) fn extract(
+    stream: impl Read,
+    must_be_closed: bool,
+    writer: &mut EntryWriter,
+) -> Result<(), ArchiveError> {
+    let closed = Cell::new(false);
+    let mut archive = tar::Archive::new(Watched {
+        stream,
+        closed: &closed,
+    });
+    let damaged = |error: io::Error| ArchiveError::Damaged(error.to_string());
+    for entry in archive.entries().map_err(damaged)? {
+        let mut entry = entry.map_err(damaged)?;
+        let name = text(&entry.path_bytes());
+        let header = entry.header();
+        let kind = header.entry_type();
+        let executable = header.mode().is_ok_and(|mode| mode & 0o111 != 0);
+        let modified = header
+            .mtime()
+            .ok()
+            .and_then(|seconds| i64::try_from(seconds).ok());
+        let target = entry.link_name_bytes().map(|target| text(&target));
+        match kind {
+            EntryType::Directory => writer.folder(&name)?,
+            EntryType::Symlink => writer.link(&name, &target.unwrap_or_default())?,
+            EntryType::Link => writer.hard_link(&name, &target.unwrap_or_default())?,
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                if name.ends_with('/') {
+                    writer.folder(&name)?;
+                    continue;
+                }
+                let length = entry.size();
+                writer.admit(length)?;
+                writer.file(
+                    &FileEntry {
+                        name: &name,
+                        executable,
+                        modified,
+                        length,
+                    },
+                    &mut entry,
+                )?;
+            }
+            EntryType::XGlobalHeader | EntryType::XHeader => writer.count_entry()?,
+            _ => {
+                return Err(ArchiveError::refused(
+                    &name,
+                    "is a device, pipe or other thing that is neither file nor folder",
+                ));
+            }
+        }
+    }
+    let closed = closed.get();
+    // The checksum of a compressed stream is looked at when its end is read.
+    let mut rest = archive.into_inner();
+    io::copy(&mut rest, &mut io::sink()).map_err(damaged)?;
+    if must_be_closed && !closed {
+        return Err(ArchiveError::Damaged(
+            "it ends without its closing block".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Notes whether the last block that was read is the empty one that closes an archive.
+struct Watched<'a, R> {
+    stream: R,
+    closed: &'a Cell<bool>,
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(buffer)?;
+        if read > 0 {
+            self.closed.set(buffer[..read].iter().all(|byte| *byte == 0));
+        }
+        Ok(read)
+    }
+}
