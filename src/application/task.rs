@@ -1,0 +1,286 @@
+//! Tasks: what is wanted is a row; the engine looks for it. Nothing here runs anything.
+
+use std::collections::BTreeMap;
+
+use domain::event::Message;
+use domain::machine::Machine;
+use domain::permission::Permission;
+use domain::server_task::{ServerTask, TaskKind, TaskState};
+use domain::{EnvironmentId, ServerTaskId, SpaceId, Timestamp};
+use serde_json::{Value, json};
+use storage::server_task::{self, NewTask};
+
+use crate::event::record;
+use crate::machine::MachineFilter;
+use crate::{Actor, Context, Error, List, Result, Slice};
+
+/// The topic on which the engine waits for new tasks.
+pub const QUEUE: &str = "queue";
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+/// Which tasks are wanted. Empty members do not filter.
+#[derive(Debug, Clone, Default)]
+pub struct TaskFilter {
+    /// Any of these ids.
+    pub ids: Vec<String>,
+    /// This kind.
+    pub name: Option<String>,
+    /// Of this project.
+    pub project: Option<String>,
+    /// In this environment.
+    pub environment: Option<String>,
+    /// In any of these states.
+    pub states: Vec<String>,
+    /// Only those that have not ended.
+    pub active: bool,
+    /// Only those that a node works on.
+    pub running: bool,
+    /// Which have this id among their arguments.
+    pub regarding: Option<String>,
+    /// Picked up by this node.
+    pub node: Option<String>,
+    /// Whether something of them was not well.
+    pub has_warnings_or_errors: Option<bool>,
+}
+
+/// A page of tasks, and how many there are of each state.
+pub struct Tasks {
+    /// The page.
+    pub list: List<ServerTask>,
+    /// State and number, on all pages.
+    pub counts: BTreeMap<String, i64>,
+}
+
+/// Tasks, newest first.
+///
+/// # Errors
+/// Without TaskView; [`Error::Invalid`] for an unknown state or kind.
+pub async fn list(
+    context: &Context,
+    actor: &Actor,
+    space: &SpaceId,
+    filter: &TaskFilter,
+    slice: Slice,
+) -> Result<Tasks> {
+    actor.require(Permission::TaskView)?;
+    let filter = stored_filter(space, filter)?;
+    let take = i64::try_from(slice.take.min(10_000)).unwrap_or(10_000);
+    let skip = i64::try_from(slice.skip).unwrap_or(i64::MAX);
+    let mut session = context.database.read().await?;
+    let page = server_task::page(&mut session, &filter, skip, take).await?;
+    Ok(Tasks {
+        list: List {
+            items: page.tasks.into_iter().map(|stored| stored.task).collect(),
+            total: usize::try_from(page.total).unwrap_or_default(),
+        },
+        counts: page
+            .counts
+            .into_iter()
+            .map(|(state, count)| (state.to_string(), count))
+            .collect(),
+    })
+}
+
+fn stored_filter(space: &SpaceId, filter: &TaskFilter) -> Result<server_task::TaskFilter> {
+    let invalid = |error: domain::shape::UnknownWord| Error::invalid(error.to_string());
+    let mut states = Vec::new();
+    for word in &filter.states {
+        states.push(word.parse().map_err(invalid)?);
+    }
+    if filter.active && states.is_empty() {
+        states = server_task::TaskFilter::active();
+    }
+    // Ids are compared as they are written; clients write them in any case.
+    let ids = filter.ids.iter().map(|id| {
+        id.parse::<ServerTaskId>()
+            .map_or_else(|_| id.clone(), String::from)
+    });
+    Ok(server_task::TaskFilter {
+        ids: ids.collect(),
+        spaces: vec![space.to_string()],
+        include_system: true,
+        states,
+        name: filter
+            .name
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .map_err(invalid)?,
+        project: filter.project.clone(),
+        environment: filter.environment.clone(),
+        node: filter.node.clone(),
+        has_warnings_or_errors: filter.has_warnings_or_errors,
+        running: filter.running.then_some(true),
+        regarding: filter.regarding.clone(),
+        ..server_task::TaskFilter::default()
+    })
+}
+
+/// One task.
+///
+/// # Errors
+/// [`Error::NotFound`], or without TaskView.
+pub async fn get(context: &Context, actor: &Actor, space: &SpaceId, id: &str) -> Result<ServerTask> {
+    actor.require(Permission::TaskView)?;
+    let mut session = context.database.read().await?;
+    let stored = server_task::find(&mut session, id).await?;
+    let visible = stored.filter(|stored| stored.task.space_id.as_ref().is_none_or(|own| own == space));
+    visible
+        .map(|stored| stored.task)
+        .ok_or_else(|| Error::not_found("task", id))
+}
+
+/// Asks a task to stop. Asking twice is harmless.
+///
+/// # Errors
+/// [`Error::NotFound`], or without TaskCancel.
+pub async fn cancel(context: &Context, actor: &Actor, space: &SpaceId, id: &str) -> Result<ServerTask> {
+    actor.require(Permission::TaskCancel)?;
+    let task = get(context, actor, space, id).await?;
+    let mut session = context.database.write().await?;
+    server_task::cancel(&mut session, &task.id, context.clock.now()).await?;
+    if !task.state.is_completed() && task.state != TaskState::Cancelling {
+        let told = Message::new("Cancelling the task ")
+            .name(&task.id, &task.description)
+            .text(" was asked for.");
+        record(
+            context,
+            actor,
+            &mut session,
+            Some(space),
+            "TaskCanceled",
+            told,
+            &[],
+        )
+        .await?;
+    }
+    session.commit().await?;
+    context.notifier.notify(QUEUE);
+    get(context, actor, space, id).await
+}
+
+/// Starts a health check of the machines named, or of those of an environment, or of all.
+///
+/// # Errors
+/// Without TaskCreate; [`Error::Invalid`] when there is no such machine.
+pub async fn start_health_check(
+    context: &Context,
+    actor: &Actor,
+    space: &SpaceId,
+    machine_ids: &[String],
+    environment_id: Option<&str>,
+) -> Result<ServerTask> {
+    actor.require(Permission::TaskCreate)?;
+    let filter = MachineFilter {
+        usual: crate::Filter {
+            ids: machine_ids.to_vec(),
+            ..crate::Filter::default()
+        },
+        environment_ids: environment_id.map(str::to_string).into_iter().collect(),
+        is_disabled: Some(false),
+        ..MachineFilter::default()
+    };
+    let machines = crate::machine::list(context, actor, space, &filter, Slice::ALL)
+        .await?
+        .items;
+    let unknown: Vec<String> = machine_ids
+        .iter()
+        .filter(|id| {
+            !machines
+                .iter()
+                .any(|machine| machine.id.as_str().eq_ignore_ascii_case(id))
+        })
+        .map(|id| format!("The machine '{id}' does not exist in this space, or it is disabled."))
+        .collect();
+    if !unknown.is_empty() {
+        return Err(Error::Invalid(unknown));
+    }
+    if machines.is_empty() {
+        return Err(Error::invalid(
+            "There is no enabled machine to check. Register one first.",
+        ));
+    }
+    queue_health_check(context, actor, space, &machines).await
+}
+
+/// Enqueues a health check of these machines.
+///
+/// # Errors
+/// When the database fails.
+pub async fn queue_health_check(
+    context: &Context,
+    actor: &Actor,
+    space: &SpaceId,
+    machines: &[Machine],
+) -> Result<ServerTask> {
+    let description = match machines {
+        [one] => format!("Check the health of {}", one.name),
+        many => format!("Check the health of {} machines", many.len()),
+    };
+    let ids: Vec<&str> = machines.iter().map(|machine| machine.id.as_str()).collect();
+    let environments: Vec<&EnvironmentId> = machines
+        .iter()
+        .flat_map(|machine| &machine.environment_ids)
+        .collect();
+    let environment_id = match environments.as_slice() {
+        [first, rest @ ..] if rest.iter().all(|other| other == first) => Some(first.to_string()),
+        _ => None,
+    };
+    let new = NewTask {
+        task: ServerTask {
+            space_id: Some(space.clone()),
+            name: TaskKind::Health,
+            description,
+            arguments: BTreeMap::from([("MachineIds".to_string(), json!(ids))]),
+            ..ServerTask::default()
+        },
+        environment_id,
+        ..NewTask::default()
+    };
+    enqueue(context, actor, space, new).await
+}
+
+/// Gives a task its id, enqueues it and tells the engine.
+async fn enqueue(context: &Context, actor: &Actor, space: &SpaceId, new: NewTask) -> Result<ServerTask> {
+    let new = with_id(context, new).await?;
+    let mut session = context.database.write().await?;
+    let now = context.clock.now();
+    server_task::insert(&mut session, &new, now).await?;
+    let related: Vec<String> = match new.task.arguments.get("MachineIds") {
+        Some(Value::Array(ids)) => ids.iter().filter_map(Value::as_str).map(str::to_string).collect(),
+        _ => Vec::new(),
+    };
+    let related: Vec<&str> = related.iter().map(String::as_str).collect();
+    let told = Message::new("The task ")
+        .name(&new.task.id, &new.task.description)
+        .text(" was queued.");
+    record(
+        context,
+        actor,
+        &mut session,
+        Some(space),
+        "TaskQueued",
+        told,
+        &related,
+    )
+    .await?;
+    session.commit().await?;
+    context.notifier.notify(QUEUE);
+    Ok(new.task)
+}
+
+/// The id of a new task, and a day to start it in when nothing else is said (`deployments.md` 7.4).
+///
+/// # Errors
+/// When the database fails.
+pub async fn with_id(context: &Context, mut new: NewTask) -> Result<NewTask> {
+    let number = storage::counter::next(&context.database, ServerTaskId::KIND).await?;
+    new.task.id = ServerTaskId::numbered(number);
+    let now = context.clock.now();
+    let queue_time = new.task.queue_time.unwrap_or(Timestamp(now));
+    new.task.queue_time = Some(queue_time);
+    new.task
+        .queue_time_expiry
+        .get_or_insert(Timestamp(queue_time.milliseconds() + DAY));
+    Ok(new)
+}

@@ -1,0 +1,36 @@
+// The live log: takes over from what the page shows, and follows while the reader is at the end.
+(() => {
+  const log = document.getElementById("log");
+  if (!log || !window.EventSource) return;
+  const time = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hour12: false, timeZone: "UTC" });
+  let fresh = true;
+  const source = new EventSource(log.dataset.stream);
+  const atEnd = () => window.innerHeight + window.scrollY >= document.body.scrollHeight - 60;
+  const add = (number, level, at, text) => {
+    const line = document.createElement("div");
+    line.className = "log__line";
+    line.id = "L" + number;
+    line.dataset.level = level;
+    const no = document.createElement("a");
+    no.className = "log__no";
+    no.href = "#L" + number;
+    no.textContent = number;
+    const when = document.createElement("span");
+    when.className = "log__time";
+    when.textContent = time.format(new Date(at));
+    const words = document.createElement("span");
+    words.className = "log__text";
+    words.textContent = text;
+    line.append(no, when, words);
+    log.append(line);
+  };
+  source.onmessage = (message) => {
+    const event = JSON.parse(message.data);
+    if (fresh) { log.replaceChildren(); fresh = false; }
+    if (event.Kind !== "Line" && event.Kind !== "Open") return;
+    const follow = atEnd();
+    add(event.Position, event.Kind === "Open" ? "step" : (event.Category || "info").toLowerCase(), event.OccurredAt, event.Text);
+    if (follow) window.scrollTo(0, document.body.scrollHeight);
+  };
+  source.addEventListener("end", () => { source.close(); if (!fresh) location.reload(); });
+})();
