@@ -218,7 +218,10 @@ mod tests {
         let value = serde_json::to_value(&policy).unwrap();
         assert_eq!(value["ConnectionConnectTimeout"], "00:00:05");
         assert_eq!(value["PollingRequestQueueTimeout"], "00:02:00");
-        assert_eq!(value["MachineHealthCheckPolicy"]["HealthCheckInterval"], "01:00:00");
+        assert_eq!(
+            value["MachineHealthCheckPolicy"]["HealthCheckInterval"],
+            "01:00:00"
+        );
         assert_eq!(value["MachinePackageCacheRetentionPolicy"]["Strategy"], "Default");
         assert!(policy.extra.0.len() == 1, "{:?}", policy.extra);
     }

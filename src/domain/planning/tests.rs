@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::deployment_process::DeploymentProcess;
 use crate::machine::HealthStatus;
@@ -314,4 +316,49 @@ fn conditions_follow_the_table() {
         assert!(!condition.holds(State::Cancelling, yes));
     }
     assert!(!go.holds(State::Ok, |_| false));
+}
+
+proptest! {
+    /// Every action that takes part stands in the plan once, in the order of the process, and packages are there
+    /// before the first action that needs them.
+    #[test]
+    fn a_plan_keeps_the_order_of_its_process(
+        kinds in prop::collection::vec((0_usize..4, any::<bool>(), any::<bool>()), 1..8),
+    ) {
+        let all: Vec<String> = kinds
+            .iter()
+            .enumerate()
+            .map(|(position, (kind, with_previous, disabled))| {
+                let name = format!("S{position}");
+                let step = match kind {
+                    0 => on_server(&name, ""),
+                    1 if position == 0 => package("").replace("Deploy", &name),
+                    1 | 2 => script(&name, ""),
+                    _ => script(&name, r#","Environments":["Environments-2"]"#),
+                };
+                let trigger = if *with_previous { "StartWithPrevious" } else { "StartAfterPrevious" };
+                let step = step.replacen('{', &format!(r#"{{"StartTrigger":"{trigger}","#), 1);
+                if *disabled { step.replace(r#""ActionType""#, r#""IsDisabled":true,"ActionType""#) } else { step }
+            })
+            .collect();
+        let mut story = Story::new(&steps(&all));
+        for step in &mut story.process.steps {
+            for action in step.actions.iter_mut().filter(|action| !action.packages.is_empty()) {
+                action.name = "Deploy".into();
+            }
+        }
+        let expected: Vec<usize> = kinds
+            .iter()
+            .enumerate()
+            .filter(|(_, (kind, _, disabled))| *kind != 3 && !disabled)
+            .map(|(position, _)| position + 1)
+            .collect();
+        let plan = story.plan().unwrap();
+        prop_assert_eq!(plan.steps().map(|step| step.number).collect::<Vec<_>>(), expected);
+        prop_assert_eq!(&story.plan().unwrap(), &plan);
+        let first_need = plan.stages.iter().position(|stage| matches!(stage, Stage::Block(steps)
+            if steps.iter().any(|step| step.actions.iter().any(|action| !action.packages.is_empty()))));
+        let acquired = plan.stages.iter().position(|stage| matches!(stage, Stage::Acquire(_)));
+        prop_assert_eq!(acquired.map(|position| position + 1), first_need);
+    }
 }

@@ -1,5 +1,6 @@
 //! Variables of a project (`rest-api.md` 5.12, `deployments.md` 3).
 
+pub mod effective;
 pub mod output;
 pub mod resolve;
 pub mod scope;
