@@ -8,6 +8,7 @@ const STORIES: &[&str] = &[
     include_str!("deregistration.rs"),
     include_str!("endpoint.rs"),
     include_str!("master_key.rs"),
+    include_str!("process_one.rs"),
     include_str!("registration.rs"),
     include_str!("setting.rs"),
     include_str!("start.rs"),

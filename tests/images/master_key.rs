@@ -4,7 +4,7 @@ use std::process::Command;
 
 use base64::Engine as _;
 
-use crate::engine::{Container, Run, Volume, docker, fresh, seconds, server_image};
+use crate::engine::{Container, Run, Volume, docker, fresh, seconds, server_image, shared_folder};
 use crate::quiet::together;
 
 const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZg==";
@@ -135,9 +135,9 @@ fn a_missing_or_wrong_key_stops_the_start_and_touches_nothing() {
 #[test]
 fn a_mounted_key_folder_takes_the_key() {
     let _together = together();
-    let (data, keys) = (Volume::new(), Volume::new());
+    let (data, keys) = (Volume::new(), shared_folder());
     let container = on(&data)
-        .mount(&keys.0, "/masterKey")
+        .mount(keys.path().to_str().unwrap(), "/masterKey")
         .env("MASTER_KEY_LOG", "never")
         .start();
     container.healthy(seconds(30));
