@@ -7,6 +7,12 @@ use crate::{Format, Version};
 /// The longest file name that is taken, in bytes.
 const LONGEST_NAME: usize = 1024;
 
+/// The extensions of packages that can be unpacked (`calamari.md` 10.2).
+pub const KNOWN_EXTENSIONS: &[&str] = &[
+    ".nupkg", ".zip", ".tar", ".tar.gz", ".tgz", ".tar.Z", ".tar.bz2", ".tar.bz", ".tbz", ".whl", ".jar",
+    ".war", ".ear", ".rar",
+];
+
 /// A file name that does not say which package and version it holds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -41,6 +47,15 @@ impl PackageFileName {
             plain(name)
         };
         found.ok_or_else(|| NotAPackageName(path.chars().take(200).collect()))
+    }
+
+    /// Whether the extension is that of a package. When it is not, the name was probably read in another way than
+    /// it was meant (`Acme.2.Web.1.0.0.zip` is `Acme` 2, a `.Web.1.0.0.zip`).
+    #[must_use]
+    pub fn has_known_extension(&self) -> bool {
+        KNOWN_EXTENSIONS
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(&self.extension))
     }
 
     /// The name for a package cache. `random` is 32 upper-case hex digits.
@@ -270,6 +285,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_unknown_extension_betrays_a_name_that_is_read_otherwise_than_meant() {
+        let known = |name: &str| PackageFileName::parse(name).unwrap().has_known_extension();
+        assert!(known("Acme.1.0.0.TAR.GZ") && known("swagger-ui-dist.5.1.0.tgz"));
+        assert!(!known("Acme.2.Web.1.0.0.zip") && !known("Acme.1.2.3.exe"));
+    }
 
     proptest! {
         #[test]

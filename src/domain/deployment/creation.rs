@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use crate::lifecycle::progression::Progression;
 use crate::project::TenantedDeploymentMode;
 use crate::time::Timestamp;
-use crate::{Deployment, DeploymentProcess, Environment, MachineId, Problems, Project, Release, same_name};
+use crate::{
+    Deployment, DeploymentProcess, Environment, MachineId, Problems, Project, Release, VariableSet, same_name,
+};
 
 /// How long a scheduled deployment may lie ahead.
 const FARTHEST: i64 = 30 * 24 * 3_600_000;
@@ -27,6 +29,8 @@ pub struct Known<'a> {
     pub progression: &'a Progression,
     /// The release's copy of the process.
     pub process: &'a DeploymentProcess,
+    /// The release's copy of the variables.
+    pub variables: &'a VariableSet,
     /// The machines of the environment.
     pub machines: &'a BTreeSet<MachineId>,
     /// Now.
@@ -95,6 +99,11 @@ pub fn problems(deployment: &Deployment, known: &Known<'_>) -> Problems {
             "The machine '{id}' is both in SpecificMachineIds and in ExcludedMachineIds. Take it out of one."
         ));
     }
+    known.variables.answer_problems(
+        &deployment.form_values,
+        known.environment.id.as_str(),
+        &mut problems,
+    );
     if deployment.use_guided_failure == Some(true) {
         problems
             .add("Guided failure is asked for, which this Server cannot do yet. Leave UseGuidedFailure out.");
@@ -171,6 +180,11 @@ mod tests {
             },
             progression: &Progression::of(&Lifecycle::default(), history),
             process: &process,
+            variables: &serde_json::from_str(
+                r#"{"Variables":[{"Id":"v","Name":"Reason","Prompt":{"Label":"Why?","Required":true},
+                    "Scope":{"Environment":["Environments-2"]}}]}"#,
+            )
+            .unwrap(),
             machines: &[MachineId::numbered(1)].into(),
             now: Timestamp(0),
         };
@@ -205,6 +219,7 @@ mod tests {
             "'A' is required",
             "'Machines-7' in SpecificMachineIds",
             "both in SpecificMachineIds and in ExcludedMachineIds",
+            "A value is needed for 'Why?' (the variable 'Reason')",
             "more than 30 days ahead",
             "would expire",
         ] {

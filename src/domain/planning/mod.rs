@@ -243,6 +243,15 @@ pub fn plan(snapshot: &Snapshot<'_>) -> Result<Plan, NotPlanned> {
     let steps = step::plan(snapshot, &selection, &targets, &names, &mut problems);
     let parallelism = limit(&names, "Octopus.Action.MaxParallelism", &mut warnings);
     let acquisition_parallelism = limit(&names, "Octopus.Acquire.MaxParallelism", &mut warnings);
+    if snapshot.project.guided_failure(
+        snapshot.deployment.use_guided_failure,
+        snapshot.environment.use_guided_failure,
+    ) {
+        warnings.push(
+            "Guided failure is on, which this Server cannot do yet: an action that fails is not asked about."
+                .into(),
+        );
+    }
     if !problems.is_empty() {
         return Err(NotPlanned(problems));
     }

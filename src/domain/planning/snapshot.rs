@@ -39,8 +39,9 @@ impl Snapshot<'_> {
             process_owner: Some(self.project.id.as_str()),
             ..Place::default()
         };
+        let answered = self.variables.answered(&self.deployment.form_values);
         let mut names = VariableCollection::new();
-        for variable in resolve(&[(self.variables, Source::Project)], &place).winners {
+        for variable in resolve(&[(&answered, Source::Project)], &place).winners {
             if let VariableValue::Plain(text) = &variable.value {
                 names.set(&variable.name, text.as_deref());
             }

@@ -128,6 +128,8 @@ pub struct Variable {
     pub scope: Scope,
     /// How it is asked for.
     pub prompt: Option<Prompt>,
+    /// Whether the value is a person's answer for one deployment ([`VariableSet::answered`]); never stored.
+    pub answered: bool,
     /// Members that we do not know.
     pub extra: Extra,
 }
@@ -178,6 +180,7 @@ impl From<Shape> for Variable {
             is_editable: shape.is_editable.unwrap_or(true),
             scope: shape.scope.unwrap_or_default(),
             prompt: shape.prompt,
+            answered: false,
             extra: shape.extra,
         }
     }
@@ -341,6 +344,70 @@ impl VariableSet {
         }
         self.ties(&mut problems);
         problems
+    }
+
+    /// The set with a person's answers to prompted variables, by the variables' ids (`deployments.md` 3.8).
+    #[must_use]
+    pub fn answered(&self, form: &BTreeMap<String, Value>) -> Self {
+        let mut set = self.clone();
+        for variable in set
+            .variables
+            .iter_mut()
+            .filter(|variable| variable.prompt.is_some())
+        {
+            let answer = match form.get(&variable.id) {
+                Some(Value::String(text)) => text.clone(),
+                Some(Value::Bool(answer)) => {
+                    if *answer {
+                        "True".into()
+                    } else {
+                        "False".into()
+                    }
+                }
+                Some(Value::Number(number)) => number.to_string(),
+                _ => continue,
+            };
+            variable.value = VariableValue::Plain(Some(answer));
+            variable.answered = true;
+        }
+        set
+    }
+
+    /// What is wrong with the answers for an environment: required ones that are missing, and secrets.
+    pub(crate) fn answer_problems(
+        &self,
+        form: &BTreeMap<String, Value>,
+        environment: &str,
+        problems: &mut Problems,
+    ) {
+        for variable in &self.variables {
+            let Some(prompt) = &variable.prompt else { continue };
+            let label = prompt
+                .label
+                .as_deref()
+                .filter(|label| !label.is_empty())
+                .unwrap_or(&variable.name);
+            let answer = form.get(&variable.id).filter(|answer| !answer.is_null());
+            if variable.is_sensitive() && answer.is_some() {
+                problems.add(format!(
+                    "An answer is given to '{label}', which is sensitive; this Server cannot take such answers yet. \
+                     Leave it out of FormValues, so that the stored value is used."
+                ));
+            }
+            let scopes = &variable.scope.environment;
+            let asked = scopes.is_empty() || scopes.iter().any(|id| same_name(id, environment));
+            let blank = match (answer, &variable.value) {
+                (Some(answer), _) => answer.as_str().is_some_and(|text| text.trim().is_empty()),
+                (None, VariableValue::Plain(text)) => text.as_deref().unwrap_or_default().trim().is_empty(),
+                (None, VariableValue::Sensitive(value)) => !value.has_value(),
+            };
+            if asked && prompt.required && blank {
+                problems.add(format!(
+                    "A value is needed for '{label}' (the variable '{}'). Give it in FormValues under '{}'.",
+                    variable.name, variable.id
+                ));
+            }
+        }
     }
 
     /// Certain ties: values of one name that always rank the same where both count (`deployments.md` 3.4).

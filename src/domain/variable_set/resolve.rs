@@ -15,6 +15,9 @@ pub struct Resolved<'a> {
     pub warnings: Vec<String>,
 }
 
+/// What an answer to a prompted variable counts (`deployments.md` 3.3).
+const USER: u32 = 4096;
+
 /// Finds the winner of each name. Between equals the earlier set wins, within a set the value that stands first.
 #[must_use]
 pub fn resolve<'a>(sets: &[(&'a VariableSet, Source)], place: &Place<'_>) -> Resolved<'a> {
@@ -26,6 +29,7 @@ pub fn resolve<'a>(sets: &[(&'a VariableSet, Source)], place: &Place<'_>) -> Res
             let Some(rank) = rank(&variable.scope, *source, place) else {
                 continue;
             };
+            let rank = if variable.answered { rank + USER } else { rank };
             match best.get_mut(&name_key(&variable.name)) {
                 None => {
                     best.insert(name_key(&variable.name), (rank, order, variable));
@@ -103,6 +107,28 @@ mod tests {
         };
         assert_eq!(value(&resolve(&sets, &place), "x"), Some("library"));
         assert_eq!(value(&resolve(&sets, &Place::default()), "x"), Some("project"));
+    }
+
+    #[test]
+    fn an_answer_beats_the_value_of_the_action() {
+        let set = set(
+            r#"{"Variables":[{"Id":"a","Name":"X","Value":"fixed","Scope":{"Environment":["Prod"]}},
+                {"Id":"b","Name":"X","Value":"default","Prompt":{"Label":"Which?"}}]}"#,
+        );
+        let place = Place {
+            environment: Some("Prod"),
+            ..Place::default()
+        };
+        assert_eq!(
+            value(&resolve(&[(&set, Source::Project)], &place), "x"),
+            Some("fixed")
+        );
+        let form = BTreeMap::from([("b".to_owned(), "given".into()), ("a".into(), "not asked".into())]);
+        let answered = set.answered(&form);
+        assert_eq!(
+            value(&resolve(&[(&answered, Source::Project)], &place), "x"),
+            Some("given")
+        );
     }
 
     #[test]
