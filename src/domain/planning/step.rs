@@ -27,9 +27,14 @@ pub(super) struct Selection<'a> {
 }
 
 impl Selection<'_> {
-    /// Whether any action cannot do without a machine.
-    pub(super) fn needs_targets(&self) -> bool {
-        self.steps.iter().any(|step| !step.roles.is_empty())
+    /// The roles of every step of which something will run; empty = no machine is needed.
+    pub(super) fn roles(&self) -> Vec<&String> {
+        let runs = |step: &&SelectedStep<'_>| step.actions.iter().any(|(.., skipped)| !skipped);
+        self.steps
+            .iter()
+            .filter(runs)
+            .flat_map(|step| &step.roles)
+            .collect()
     }
 }
 

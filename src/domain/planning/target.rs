@@ -15,7 +15,7 @@ pub(super) fn choose(
     warnings: &mut Vec<String>,
 ) -> Vec<Target> {
     let mut targets = Vec::new();
-    let roles: Vec<&String> = selection.steps.iter().flat_map(|step| &step.roles).collect();
+    let roles = selection.roles();
     let mut machines: Vec<&Machine> = snapshot.machines.iter().collect();
     machines.sort_by(|one, other| {
         natural_order(&one.name, &other.name).then_with(|| natural_order(one.id.as_str(), other.id.as_str()))
@@ -73,7 +73,7 @@ pub(super) fn choose(
         .project
         .project_connectivity_policy
         .allow_deployments_to_no_targets;
-    if targets.is_empty() && selection.needs_targets() && !allowed && problems.is_empty() {
+    if targets.is_empty() && !roles.is_empty() && !allowed && problems.is_empty() {
         problems.add(no_targets(snapshot, &roles));
     }
     targets

@@ -275,6 +275,12 @@ fn a_deployment_to_no_machine_fails_unless_the_project_allows_it() {
         .project_connectivity_policy
         .allow_deployments_to_no_targets = true;
     assert!(story.plan().is_ok());
+    story
+        .project
+        .project_connectivity_policy
+        .allow_deployments_to_no_targets = false;
+    story.deployment.skip_actions = vec![story.process.action("Web").unwrap().id.clone()];
+    assert!(story.plan().is_ok(), "a step that is skipped needs no machine");
     let mut story = Story::new(&on_server("Hello", ""));
     story.machines.clear();
     assert!(story.plan().is_ok());
