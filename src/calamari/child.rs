@@ -72,7 +72,6 @@ pub fn run(mut command: Command, log: &Log, interruption: &Interruption) -> std:
         ended.store(true, Ordering::SeqCst);
         status
     })?;
-    log.forget_mode();
     log.flush();
     let found = found
         .into_inner()
@@ -246,7 +245,13 @@ impl<'a> Forwarder<'a> {
 
     /// Applies what concerns the runner itself. Messages on standard error mean nothing.
     fn understand(&self, message: &ServiceMessage) -> Result<(), String> {
-        if self.stream == Stream::Error || message.name != "setVariable" {
+        if self.stream == Stream::Error {
+            return Ok(());
+        }
+        if message.name.starts_with("stdout-") {
+            self.log.mode_switched(&message.name);
+        }
+        if message.name != "setVariable" {
             return Ok(());
         }
         let name = message.attribute("name").unwrap_or_default().trim();

@@ -5,6 +5,7 @@ use crate::journal::{Entry, Package};
 use crate::package::PackageFile;
 use crate::runner::Runner;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The state that one convention leaves to the next.
 #[derive(Debug)]
@@ -90,4 +91,12 @@ impl<'a> Deployment<'a> {
         };
         journal.append(&entry, &self.runner.log)
     }
+}
+
+/// Seconds since 1970.
+pub fn now() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

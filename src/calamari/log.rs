@@ -93,9 +93,11 @@ impl Log {
         inner.flush();
     }
 
-    /// The mode in force is whatever a child left.
-    pub fn forget_mode(&self) {
-        self.lock().mode = None;
+    /// A child switched the mode.
+    pub(crate) fn mode_switched(&self, mode: &str) {
+        self.lock().mode = [VERBOSE, DEFAULT, WARNING]
+            .into_iter()
+            .find(|known| *known == mode);
     }
 
     /// Hides these values from now on.

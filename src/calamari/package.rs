@@ -12,3 +12,6 @@ pub mod zip_archive;
 pub use archive_error::ArchiveError;
 pub use extraction::{Extracted, Limits, extract};
 pub use package_file::{Archive, PackageFile};
+
+#[cfg(test)]
+mod stories;

@@ -1,6 +1,8 @@
 //! Runs scripts: which language, in which folder, with which helpers (12).
 
 pub mod bash;
+pub mod module;
+pub mod package_reference;
 
 use crate::child::{self, Ended};
 use crate::failure::Failure;
@@ -99,6 +101,7 @@ pub fn run(runner: &mut Runner, script: &Path, parameters: &str) -> Result<Ended
         )));
     }
     rewrite(script)?;
+    module::write(runner, syntax, script.parent().unwrap_or(Path::new(".")))?;
     runner.log.verbose(&format!("Executing '{}'", script.display()));
     let bootstrap = bash::Bootstrap::write(script, parameters, &runner.variables)?;
     let mut command = bootstrap.command();

@@ -4,11 +4,10 @@ use crate::convention::{
     Convention, Stage, already_installed, configured_script, extract_package, installation_folder,
     packaged_script, unbuilt_feature,
 };
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, now};
 use crate::failure::{EXPECTED, Failure, SUCCESS};
 use crate::package::PackageFile;
 use crate::runner::Runner;
-use std::time::SystemTime;
 
 /// What happens, in order.
 const INSTALL: [Convention; 11] = [
@@ -101,11 +100,4 @@ fn roll_back(deployment: &mut Deployment<'_>, failure: &Failure) {
             log.error(&second.message);
         }
     }
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

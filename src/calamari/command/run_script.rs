@@ -1,8 +1,11 @@
 //! `run-script`: runs the script of a step (12.1).
 
+use crate::convention::unbuilt_feature;
+use crate::deployment::{self, Deployment};
 use crate::failure::Failure;
+use crate::package::PackageFile;
 use crate::runner::Runner;
-use crate::script::{self, Syntax};
+use crate::script::{self, Syntax, package_reference};
 use std::path::PathBuf;
 
 /// Which script the step means.
@@ -17,6 +20,12 @@ struct Chosen {
 /// # Errors
 /// There is no script, or it cannot be run.
 pub fn run(runner: &mut Runner) -> Result<i32, Failure> {
+    unbuilt_feature::refuse_in(runner)?;
+    let package = runner.line.option("package").map(str::to_owned);
+    if let Some(package) = &package {
+        package_reference::stage_script_package(runner, package)?;
+    }
+    package_reference::stage(runner)?;
     let chosen = choose(runner)?;
     let given = runner.line.option("scriptParameters").map(str::to_owned);
     let parameters = match runner
@@ -42,6 +51,16 @@ pub fn run(runner: &mut Runner) -> Result<i32, Failure> {
         runner
             .log
             .error(&format!("The script was killed by signal {signal}"));
+    }
+    if let Some(package) = &package {
+        let package = PackageFile::open(&runner.working_directory.join(package))?;
+        let extracted = Some(runner.working_directory.clone());
+        Deployment {
+            runner,
+            package,
+            extracted,
+        }
+        .record(exit_code == 0, deployment::now())?;
     }
     Ok(exit_code)
 }
@@ -70,7 +89,8 @@ fn choose(runner: &mut Runner) -> Result<Chosen, Failure> {
         runner.log.warning(
             "The option --script is deprecated; name the script in Octopus.Action.Script.ScriptFileName",
         );
-        return existing(runner, &name, false);
+        let substitute = runner.line.option("package").is_some();
+        return existing(runner, &name, substitute);
     }
     Err(Failure::expected(
         "No script was given; set Octopus.Action.Script.ScriptBody or Octopus.Action.Script.ScriptFileName",

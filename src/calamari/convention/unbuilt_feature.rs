@@ -6,6 +6,7 @@
 use super::installation_folder::CUSTOM;
 use crate::deployment::Deployment;
 use crate::failure::Failure;
+use crate::runner::Runner;
 use std::path::Path;
 
 /// Features that always do something.
@@ -51,7 +52,16 @@ const REFUSED_WITH_CONFIG_FILES: [(&str, &str); 2] = [
 /// # Errors
 /// A feature that is not built.
 pub fn refuse(deployment: &mut Deployment<'_>) -> Result<(), Failure> {
-    let variables = &deployment.runner.variables;
+    refuse_in(deployment.runner)?;
+    refuse_custom_folder(deployment)
+}
+
+/// The same for a step without a deployment.
+///
+/// # Errors
+/// A feature that is not built.
+pub fn refuse_in(runner: &Runner) -> Result<(), Failure> {
+    let variables = &runner.variables;
     for feature in REFUSED {
         if variables.feature(feature)? {
             return Err(refusal(&format!("The feature {feature}")));
@@ -62,7 +72,7 @@ pub fn refuse(deployment: &mut Deployment<'_>) -> Result<(), Failure> {
             return Err(refusal(&format!("The feature {feature} (files in {targets})")));
         }
     }
-    refuse_custom_folder(deployment)
+    Ok(())
 }
 
 /// Looks at the files, before any script runs.

@@ -13,13 +13,18 @@ pub(crate) fn extract(
     must_be_closed: bool,
     writer: &mut EntryWriter,
 ) -> Result<(), ArchiveError> {
-    let closed = Cell::new(false);
+    let (closed, between_entries) = (Cell::new(false), Cell::new(false));
     let mut archive = tar::Archive::new(Watched {
         stream,
         closed: &closed,
+        between_entries: &between_entries,
     });
     let damaged = |error: io::Error| ArchiveError::Damaged(error.to_string());
-    for entry in archive.entries().map_err(damaged)? {
+    let mut entries = archive.entries().map_err(damaged)?;
+    loop {
+        between_entries.set(true);
+        let Some(entry) = entries.next() else { break };
+        between_entries.set(false);
         let mut entry = entry.map_err(damaged)?;
         let name = text(&entry.path_bytes());
         let header = entry.header();
@@ -60,11 +65,11 @@ pub(crate) fn extract(
             }
         }
     }
-    let closed = closed.get();
+    between_entries.set(false);
     // The checksum of a compressed stream is looked at when its end is read.
     let mut rest = archive.into_inner();
     io::copy(&mut rest, &mut io::sink()).map_err(damaged)?;
-    if must_be_closed && !closed {
+    if must_be_closed && !closed.get() {
         return Err(ArchiveError::Damaged(
             "it ends without its closing block".to_owned(),
         ));
@@ -80,13 +85,16 @@ fn text(bytes: &[u8]) -> String {
 struct Watched<'a, R> {
     stream: R,
     closed: &'a Cell<bool>,
+    /// What is read now is a header, or the rest of a block before it.
+    between_entries: &'a Cell<bool>,
 }
 
 impl<R: Read> Read for Watched<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.stream.read(buffer)?;
-        if read > 0 {
-            self.closed.set(buffer[..read].iter().all(|byte| *byte == 0));
+        if read > 0 && self.between_entries.get() {
+            self.closed
+                .set(read == 512 && buffer[..read].iter().all(|byte| *byte == 0));
         }
         Ok(read)
     }

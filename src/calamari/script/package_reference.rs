@@ -1,0 +1,139 @@
+//! Packages that a script asks for, put beside it (12.6), and the package that the script itself lies in (12.1).
+
+use crate::failure::Failure;
+use crate::package::{self, Limits, PackageFile};
+use crate::runner::Runner;
+use std::path::{Path, PathBuf};
+
+/// Unpacks the package of the script into the working folder; files of the same name are replaced.
+///
+/// # Errors
+/// The package is missing or cannot be unpacked.
+pub fn stage_script_package(runner: &mut Runner, package: &str) -> Result<(), Failure> {
+    let path = runner.working_directory.join(package);
+    if !path.is_file() {
+        return Err(Failure::expected(format!(
+            "Could not find package file: {}",
+            path.display()
+        )));
+    }
+    runner.log.verbose(&format!(
+        "Extracting package '{}' to '{}'",
+        path.display(),
+        runner.working_directory.display()
+    ));
+    let staged = unpack(runner, &path, ".package")?;
+    move_over(&staged, &runner.working_directory)?;
+    let folder = runner.working_directory.display().to_string();
+    runner
+        .variables
+        .set("OctopusOriginalPackageDirectoryPath", &folder);
+    Ok(())
+}
+
+/// Unpacks or copies each package reference.
+///
+/// # Errors
+/// A package is missing or cannot be unpacked.
+pub fn stage(runner: &mut Runner) -> Result<(), Failure> {
+    for index in runner.variables.collection().indexes("Octopus.Action.Package") {
+        if index.trim().is_empty() {
+            continue;
+        }
+        let variable = |name: &str| format!("Octopus.Action.Package[{index}].{name}");
+        let Some(original) = runner.variables.filled(&variable("OriginalPath"))? else {
+            runner.log.info(&format!(
+                "Package '{index}' was not acquired or does not require staging"
+            ));
+            continue;
+        };
+        let original = runner.working_directory.join(original);
+        if !original.is_file() {
+            runner.log.verbose(&format!(
+                "Package '{index}' was not found at '{}', skipping staging",
+                original.display()
+            ));
+            continue;
+        }
+        let name: String = index
+            .chars()
+            .filter(|character| !matches!(character, '/' | '\0'))
+            .collect();
+        if matches!(name.as_str(), "" | "." | "..") {
+            return Err(Failure::expected(format!(
+                "The package reference '{index}' cannot be the name of a folder; rename it"
+            )));
+        }
+        if runner.variables.flag(&variable("Extract"), false)? {
+            let folder = runner.working_directory.join(&name);
+            runner.log.verbose(&format!(
+                "Extracting package '{}' to '{}'",
+                original.display(),
+                folder.display()
+            ));
+            let staged = unpack(runner, &original, &format!(".package-{name}"))?;
+            move_over(&staged, &folder)?;
+            runner.output(&variable("ExtractedPath"), &folder.display().to_string())?;
+        } else {
+            let ending = original
+                .extension()
+                .map(|ending| format!(".{}", ending.to_string_lossy()))
+                .unwrap_or_default();
+            let file_name = format!("{name}{ending}");
+            let file = runner.working_directory.join(&file_name);
+            runner.log.verbose(&format!(
+                "Copying package: '{}' -> '{}'",
+                original.display(),
+                file.display()
+            ));
+            std::fs::copy(&original, &file)
+                .map_err(|error| Failure::at(&file, "copy the package to", &error))?;
+            runner.output(&variable("PackageFilePath"), &file.display().to_string())?;
+            runner.output(&variable("PackageFileName"), &file_name)?;
+        }
+    }
+    Ok(())
+}
+
+fn unpack(runner: &Runner, path: &Path, name: &str) -> Result<PathBuf, Failure> {
+    let package = PackageFile::open(path)?;
+    package::extract(
+        path,
+        package.archive,
+        &runner.working_directory,
+        name,
+        Limits::default(),
+    )
+    .map(|extracted| extracted.folder)
+    .map_err(|error| Failure::unexpected(format!("Could not extract {}: {error}", path.display())))
+}
+
+/// Moves what a folder holds into another one, replacing files there, and removes it. Links are moved, not followed.
+fn move_over(from: &Path, to: &Path) -> Result<(), Failure> {
+    let failed = |path: &Path, error: std::io::Error| Failure::at(path, "move the package to", &error);
+    if !to.is_dir() {
+        return std::fs::rename(from, to).map_err(|error| failed(to, error));
+    }
+    for entry in std::fs::read_dir(from).map_err(|error| failed(from, error))? {
+        let entry = entry.map_err(|error| failed(from, error))?;
+        let target = to.join(entry.file_name());
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        match target.symlink_metadata() {
+            Ok(there) if there.is_dir() && is_folder => move_over(&entry.path(), &target)?,
+            Ok(there) if there.is_dir() => {
+                return Err(Failure::unexpected(format!(
+                    "Could not move the package to {}: a folder stands where the package has a file",
+                    target.display()
+                )));
+            }
+            _ if is_folder => {
+                if target.symlink_metadata().is_ok() {
+                    std::fs::remove_file(&target).map_err(|error| failed(&target, error))?;
+                }
+                std::fs::rename(entry.path(), &target).map_err(|error| failed(&target, error))?;
+            }
+            _ => std::fs::rename(entry.path(), &target).map_err(|error| failed(&target, error))?,
+        }
+    }
+    std::fs::remove_dir_all(from).map_err(|error| failed(from, error))
+}
