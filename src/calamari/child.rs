@@ -214,8 +214,9 @@ impl<'a> Forwarder<'a> {
             let written = &text[found.place.clone()];
             let keep = match &found.message {
                 None => {
+                    let inside = written.trim_start_matches("##octopus").trim_matches(['[', ']']);
                     warnings.push(format!(
-                        "The service message {written} cannot be read and is ignored"
+                        "A service message cannot be read and is ignored; its values must be Base64 in quotes: {inside}"
                     ));
                     false
                 }

@@ -8,6 +8,7 @@ pub mod convention;
 pub mod deployment;
 pub mod failure;
 pub mod interruption;
+pub mod isolation;
 pub mod journal;
 pub mod log;
 pub mod masking;

@@ -3,6 +3,7 @@
 use crate::command_line::CommandLine;
 use crate::failure::Failure;
 use crate::interruption::Interruption;
+use crate::isolation::Isolation;
 use crate::journal::{Entry, Journal};
 use crate::log::Log;
 use crate::service_message::ServiceMessage;
@@ -26,6 +27,8 @@ pub struct Runner {
     pub working_directory: PathBuf,
     /// What was deployed here before; none when the agent names no file for it.
     pub journal: Option<Journal>,
+    /// The lock that keeps other scripts of the agent away until the end.
+    pub isolation: Option<Isolation>,
 }
 
 impl Runner {
@@ -53,8 +56,11 @@ impl Runner {
             interruption,
             working_directory,
             journal,
+            isolation: None,
         };
         runner.set_previous_installation()?;
+        let home = runner.variables.filled("env:TentacleHome")?;
+        runner.isolation = Isolation::take(&runner.line, home.as_deref(), &runner.log)?;
         runner.print_variables()?;
         Ok(runner)
     }

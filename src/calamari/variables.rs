@@ -59,7 +59,7 @@ impl Variables {
             ("variables", &passwords[0], false),
             ("sensitiveVariables", &passwords[1], true),
         ] {
-            for file in line.all(option) {
+            for file in line.all(option).iter().filter(|file| !file.trim().is_empty()) {
                 variables.load_file(Path::new(file), password.as_ref(), sensitive)?;
             }
         }
@@ -99,7 +99,7 @@ impl Variables {
         let bytes = std::fs::read(path).map_err(|error| missing(path, &error))?;
         let clear = match password.filter(|password| !password.expose().trim().is_empty()) {
             None => bytes,
-            Some(password) => sensitive_file::decrypt(password, &bytes)
+            Some(password) => sensitive_file::decrypt(password, &with_known_mark(bytes))
                 .map_err(|error| {
                     Failure::expected(format!(
                         "Cannot decrypt variables. Check your password is correct. ({}: {error})",
@@ -247,6 +247,14 @@ impl Variables {
     pub fn is_sensitive(&self, name: &str) -> bool {
         self.sensitive.contains(&octostache::fold(name))
     }
+}
+
+/// The original's format begins with any four bytes, ours with `ODF1`.
+fn with_known_mark(mut bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.len() >= 4 && !bytes.starts_with(b"ODF1") {
+        bytes[..4].copy_from_slice(b"IV__");
+    }
+    bytes
 }
 
 fn missing(path: &Path, error: &std::io::Error) -> Failure {

@@ -108,7 +108,7 @@ fn inline(runner: &Runner) -> Result<Option<(String, Syntax)>, Failure> {
     };
     if let Some(text) = body("Octopus.Action.Script.ScriptBody") {
         let syntax = match runner.variables.get("Octopus.Action.Script.Syntax")? {
-            Some(name) => Syntax::named(&name)?,
+            Some(name) => Syntax::named(name.trim())?,
             None => {
                 runner
                     .log

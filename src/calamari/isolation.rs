@@ -1,0 +1,118 @@
+//! Keeps scripts of one agent from running at the same time, with the lock files that agents use, too (18).
+
+use crate::command_line::CommandLine;
+use crate::failure::Failure;
+use crate::log::Log;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A lock that is held until dropped; the kernel lets go of it when the process dies. None when no isolation was asked for.
+#[derive(Debug)]
+pub struct Isolation {
+    _file: File,
+}
+
+/// The waits between two attempts.
+const DELAYS: [u64; 6] = [10, 20, 50, 100, 200, 500];
+
+impl Isolation {
+    /// Takes the lock that the options ask for: exclusive for `FullIsolation`, shared for `NoIsolation`.
+    ///
+    /// # Errors
+    /// A name that no file can have, a missing folder, or the time is over.
+    pub fn take(line: &CommandLine, home: Option<&str>, log: &Log) -> Result<Option<Self>, Failure> {
+        let (Some(level), Some(name)) = (
+            line.option("scriptIsolationLevel"),
+            line.option("scriptIsolationMutexName"),
+        ) else {
+            return Ok(None);
+        };
+        let Some(home) = home else {
+            log.verbose("TentacleHome is not set, so that no script isolation lock is taken");
+            return Ok(None);
+        };
+        let exclusive = if level.eq_ignore_ascii_case("FullIsolation") {
+            true
+        } else if level.eq_ignore_ascii_case("NoIsolation") {
+            false
+        } else {
+            log.verbose(&format!(
+                "Unknown script isolation level '{level}'; no lock is taken"
+            ));
+            return Ok(None);
+        };
+        if name.contains(['/', '\0']) {
+            return Err(Failure::unexpected(format!(
+                "Invalid mutex name '{name}'; it must be usable in a file name"
+            )));
+        }
+        log.verbose(&format!(
+            "Acquiring script isolation mutex {name} with {} lock",
+            if exclusive { "Exclusive" } else { "Shared" }
+        ));
+        let path = Path::new(home).join(format!("ScriptIsolation.{name}.lock"));
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .read(true)
+            .open(&path)
+            .map_err(|error| Failure::at(&path, "open the lock file", &error))?;
+        let patience = line.option("scriptIsolationTimeout").and_then(time_span);
+        let started = Instant::now();
+        for attempt in 0.. {
+            let taken = if exclusive {
+                file.try_lock()
+            } else {
+                file.try_lock_shared()
+            };
+            match taken {
+                Ok(()) => return Ok(Some(Self { _file: file })),
+                Err(TryLockError::Error(error)) => return Err(Failure::at(&path, "lock", &error)),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            let delay = Duration::from_millis(*DELAYS.get(attempt).unwrap_or(&500));
+            match patience {
+                Some(patience) if started.elapsed() + delay > patience => break,
+                _ => std::thread::sleep(delay),
+            }
+        }
+        Err(Failure::unexpected(format!(
+            "Lock acquisition failed: another script of this agent holds {} for longer than the {} s that this one may wait; \
+             run it again when that one is done",
+            path.display(),
+            started.elapsed().as_secs()
+        )))
+    }
+}
+
+/// `[d.]hh:mm:ss[.fraction]`; none when it is not one, which means to wait without end.
+fn time_span(text: &str) -> Option<Duration> {
+    let (days, time) = match text.split_once('.') {
+        Some((days, time)) if !days.contains(':') => (days.parse().ok()?, time),
+        _ => (0, text),
+    };
+    let parts: Vec<&str> = time.split(':').collect();
+    let [hours, minutes, seconds] = parts.as_slice() else {
+        return None;
+    };
+    let seconds: f64 = seconds
+        .parse()
+        .ok()
+        .filter(|seconds: &f64| (0.0..60.0).contains(seconds))?;
+    let whole: u64 = days * 86_400 + hours.parse::<u64>().ok()? * 3600 + minutes.parse::<u64>().ok()? * 60;
+    Some(Duration::from_secs(whole) + Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_spans_are_read() {
+        assert_eq!(time_span("00:00:01"), Some(Duration::from_secs(1)));
+        assert_eq!(time_span("1.02:03:04.5"), Some(Duration::from_millis(93_784_500)));
+        assert_eq!(time_span("soon"), None);
+    }
+}
