@@ -18,10 +18,15 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/api/channels", get(list).post(create))
         .route("/api/channels/all", get(all))
         .route("/api/channels/{id}", get(one).put(update).delete(remove))
-        .route("/api/projects/{project}/channels", get(list_of_project).post(create_in_project))
+        .route(
+            "/api/projects/{project}/channels",
+            get(list_of_project).post(create_in_project),
+        )
         .route(
             "/api/projects/{project}/channels/{id}",
-            get(one_of_project).put(update_of_project).delete(remove_of_project),
+            get(one_of_project)
+                .put(update_of_project)
+                .delete(remove_of_project),
         )
 }
 
@@ -35,11 +40,20 @@ async fn list_of_project(call: Call, Path(project): Path<String>, parameters: Pa
 
 async fn answer_list(call: &Call, project: Option<&str>, parameters: &Parameters) -> Answer {
     let slice = parameters.slice()?;
-    let list =
-        channel::list(&call.context, &call.actor, &call.space, project, &parameters.filter(), slice).await?;
+    let list = channel::list(
+        &call.context,
+        &call.actor,
+        &call.space,
+        project,
+        &parameters.filter(),
+        slice,
+    )
+    .await?;
     let base = call.base();
-    let rendered =
-        List { items: list.items.iter().map(|channel| render(channel, &base)).collect(), total: list.total };
+    let rendered = List {
+        items: list.items.iter().map(|channel| render(channel, &base)).collect(),
+        total: list.total,
+    };
     let path = match project {
         Some(project) => format!("{base}/projects/{project}/channels"),
         None => format!("{base}/channels"),
@@ -48,10 +62,21 @@ async fn answer_list(call: &Call, project: Option<&str>, parameters: &Parameters
 }
 
 async fn all(call: Call, parameters: Parameters) -> Answer {
-    let list =
-        channel::list(&call.context, &call.actor, &call.space, None, &parameters.filter(), Slice::ALL).await?;
+    let list = channel::list(
+        &call.context,
+        &call.actor,
+        &call.space,
+        None,
+        &parameters.filter(),
+        Slice::ALL,
+    )
+    .await?;
     let base = call.base();
-    Ok(ok(list.items.iter().map(|channel| render(channel, &base)).collect()))
+    Ok(ok(list
+        .items
+        .iter()
+        .map(|channel| render(channel, &base))
+        .collect()))
 }
 
 async fn one(call: Call, Path(id): Path<String>) -> Answer {
@@ -89,8 +114,15 @@ async fn update_of_project(
     Path((project, id)): Path<(String, String)>,
     Body(channel): Body<Channel>,
 ) -> Answer {
-    let channel =
-        channel::update(&call.context, &call.actor, &call.space, Some(&project), &id, channel).await?;
+    let channel = channel::update(
+        &call.context,
+        &call.actor,
+        &call.space,
+        Some(&project),
+        &id,
+        channel,
+    )
+    .await?;
     Ok(ok(render(&channel, &call.base())))
 }
 

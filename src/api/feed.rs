@@ -29,10 +29,19 @@ pub(crate) fn routes() -> Router<Shared> {
 /// `feedType` may stand several times.
 async fn found(call: &Call, parameters: &Parameters, slice: Slice) -> Result<List<Feed>, Failure> {
     let types = parameters.list("feedtype");
-    let mut list =
-        named::list::<Feed>(&call.context, &call.actor, &call.space, &parameters.filter(), Slice::ALL).await?;
+    let mut list = named::list::<Feed>(
+        &call.context,
+        &call.actor,
+        &call.space,
+        &parameters.filter(),
+        Slice::ALL,
+    )
+    .await?;
     list.items.retain(|feed| {
-        types.is_empty() || types.iter().any(|wanted| wanted.eq_ignore_ascii_case(feed.feed_type.name()))
+        types.is_empty()
+            || types
+                .iter()
+                .any(|wanted| wanted.eq_ignore_ascii_case(feed.feed_type.name()))
     });
     Ok(List::cut(list.items, slice))
 }
@@ -41,9 +50,17 @@ async fn list(call: Call, parameters: Parameters) -> Answer {
     let slice = parameters.slice()?;
     let list = found(&call, &parameters, slice).await?;
     let base = call.base();
-    let rendered =
-        List { items: list.items.iter().map(|feed| render(feed, &base)).collect(), total: list.total };
-    Ok(ok(page("Feed", &format!("{base}/feeds"), &parameters.others(), slice, &rendered)))
+    let rendered = List {
+        items: list.items.iter().map(|feed| render(feed, &base)).collect(),
+        total: list.total,
+    };
+    Ok(ok(page(
+        "Feed",
+        &format!("{base}/feeds"),
+        &parameters.others(),
+        slice,
+        &rendered,
+    )))
 }
 
 async fn all(call: Call, parameters: Parameters) -> Answer {
@@ -95,15 +112,28 @@ async fn versions(call: Call, Path(id): Path<String>, parameters: Parameters) ->
     let slice = parameters.slice()?;
     let filter = version_filter(&parameters)?;
     let list = package::versions(&call.context, &call.actor, &call.space, &id, &filter, slice).await?;
-    let rendered = List { items: list.items.iter().map(render_version).collect(), total: list.total };
+    let rendered = List {
+        items: list.items.iter().map(render_version).collect(),
+        total: list.total,
+    };
     let path = format!("{}/feeds/{id}/packages/versions", call.base());
-    Ok(ok(page("PackageVersion", &path, &parameters.others(), slice, &rendered)))
+    Ok(ok(page(
+        "PackageVersion",
+        &path,
+        &parameters.others(),
+        slice,
+        &rendered,
+    )))
 }
 
 async fn search(call: Call, Path(id): Path<String>, parameters: Parameters) -> Answer {
     let slice = parameters.slice()?;
     let feed: Feed = named::get(&call.context, &call.actor, &call.space, &id).await?;
-    let filter = PackageFilter { part: parameters.text("term"), latest: true, ..PackageFilter::default() };
+    let filter = PackageFilter {
+        part: parameters.text("term"),
+        latest: true,
+        ..PackageFilter::default()
+    };
     let list = package::list(&call.context, &call.actor, &call.space, &filter, slice).await?;
     let at = format!("{}/feeds/{}/packages", call.base(), feed.id);
     let describe = |package: &Package| {
@@ -115,8 +145,17 @@ async fn search(call: Call, Path(id): Path<String>, parameters: Parameters) -> A
             "Links": { "SearchPackageVersionsTemplate": versions_template(&at, &package.package_id) },
         })
     };
-    let rendered = List { items: list.items.iter().map(describe).collect(), total: list.total };
-    Ok(ok(page("PackageDescription", &format!("{at}/search"), &parameters.others(), slice, &rendered)))
+    let rendered = List {
+        items: list.items.iter().map(describe).collect(),
+        total: list.total,
+    };
+    Ok(ok(page(
+        "PackageDescription",
+        &format!("{at}/search"),
+        &parameters.others(),
+        slice,
+        &rendered,
+    )))
 }
 
 /// A bare list of packages, each once unless several versions are asked for.
@@ -125,15 +164,29 @@ async fn search_template(call: Call, Path(id): Path<String>, parameters: Paramet
     let partial = parameters.boolean("partialmatch")?.unwrap_or(false);
     let several = parameters.boolean("includemultipleversions")?.unwrap_or(false);
     let wanted = parameters.text("packageid");
-    let slice = Slice { take: parameters.number("take")?.unwrap_or(usize::MAX), ..parameters.slice()? };
+    let slice = Slice {
+        take: parameters.number("take")?.unwrap_or(usize::MAX),
+        ..parameters.slice()?
+    };
     let packages = match wanted {
         Some(package_id) if !partial => {
-            let filter = VersionFilter { package_id, ..version_filter(&parameters)? };
-            package::versions(&call.context, &call.actor, &call.space, &id, &filter, Slice::ALL).await?.items
+            let filter = VersionFilter {
+                package_id,
+                ..version_filter(&parameters)?
+            };
+            package::versions(&call.context, &call.actor, &call.space, &id, &filter, Slice::ALL)
+                .await?
+                .items
         }
         part => {
-            let filter = PackageFilter { part, latest: !several, ..PackageFilter::default() };
-            package::list(&call.context, &call.actor, &call.space, &filter, Slice::ALL).await?.items
+            let filter = PackageFilter {
+                part,
+                latest: !several,
+                ..PackageFilter::default()
+            };
+            package::list(&call.context, &call.actor, &call.space, &filter, Slice::ALL)
+                .await?
+                .items
         }
     };
     let mut packages = packages;
@@ -142,8 +195,10 @@ async fn search_template(call: Call, Path(id): Path<String>, parameters: Paramet
     }
     let base = call.base();
     let notes = parameters.boolean("includenotes")?.unwrap_or(false);
-    let rendered: Vec<Value> =
-        packages.iter().map(|package| crate::package::render(package, &base, notes)).collect();
+    let rendered: Vec<Value> = packages
+        .iter()
+        .map(|package| crate::package::render(package, &base, notes))
+        .collect();
     let rendered = List::cut(rendered, slice).items;
     drop(feed);
     Ok(ok(Value::Array(rendered)))
@@ -179,7 +234,10 @@ fn render(feed: &Feed, base: &str) -> Value {
                  versionRange,preReleaseTag,take}}"
             ),
         ),
-        ("SearchPackagesTemplate", format!("{at}/packages/search{{?term,skip,take}}")),
+        (
+            "SearchPackagesTemplate",
+            format!("{at}/packages/search{{?term,skip,take}}"),
+        ),
         (
             "SearchPackageVersionsTemplate",
             format!(
@@ -187,8 +245,14 @@ fn render(feed: &Feed, base: &str) -> Value {
                  includeReleaseNotes}}"
             ),
         ),
-        ("VersionsTemplate", format!("{at}/packages/{{packageId}}/versions{{?skip,take}}")),
-        ("NotesTemplate", format!("{at}/packages/notes{{?packageId,version}}")),
+        (
+            "VersionsTemplate",
+            format!("{at}/packages/{{packageId}}/versions{{?skip,take}}"),
+        ),
+        (
+            "NotesTemplate",
+            format!("{at}/packages/notes{{?packageId,version}}"),
+        ),
     ];
     let mut value = resource(feed, links);
     if feed.feed_type == domain::feed::FeedType::BuiltIn {

@@ -43,5 +43,10 @@ async fn preview(call: Call, Path(id): Path<String>) -> Answer {
 
 async fn projects(call: Call, Path(id): Path<String>, parameters: Parameters) -> Answer {
     let projects = lifecycle::projects(&call.context, &call.actor, &call.space, &id).await?;
-    crate::project::answer_page(&call, &format!("lifecycles/{id}/projects"), &parameters, &projects)
+    crate::project::answer_page(
+        &call,
+        &format!("lifecycles/{id}/projects"),
+        &parameters,
+        &projects,
+    )
 }

@@ -51,7 +51,11 @@ async fn push_nuget(call: Call, parameters: Parameters, multipart: Multipart) ->
 }
 
 fn overwrite_mode(parameters: &Parameters) -> Result<OverwriteMode, Failure> {
-    match parameters.text("overwritemode").map(|mode| mode.to_lowercase()).as_deref() {
+    match parameters
+        .text("overwritemode")
+        .map(|mode| mode.to_lowercase())
+        .as_deref()
+    {
         Some("failifexists") => Ok(OverwriteMode::FailIfExists),
         Some("overwriteexisting") => Ok(OverwriteMode::OverwriteExisting),
         Some("ignoreifexists") => Ok(OverwriteMode::IgnoreIfExists),
@@ -69,7 +73,11 @@ async fn receive(call: &Call, mode: OverwriteMode, mut multipart: Multipart) -> 
         let Some(file_name) = part.file_name().map(str::to_string) else {
             continue;
         };
-        let file_name = if file_name.contains('.') { file_name } else { format!("{file_name}.nupkg") };
+        let file_name = if file_name.contains('.') {
+            file_name
+        } else {
+            format!("{file_name}.nupkg")
+        };
         let mut upload = package::begin(&call.context, &call.actor, &file_name, mode).await?;
         while let Some(piece) = part.chunk().await.map_err(broken)? {
             upload.write(&piece).await?;
@@ -91,16 +99,31 @@ fn broken(error: MultipartError) -> Failure {
 async fn list(call: Call, parameters: Parameters) -> Answer {
     let slice = parameters.slice()?;
     let filter = PackageFilter {
-        package_id: parameters.text("nugetpackageid").or_else(|| parameters.text("packageid")),
+        package_id: parameters
+            .text("nugetpackageid")
+            .or_else(|| parameters.text("packageid")),
         part: parameters.text("filter"),
         latest: parameters.boolean("latest")?.unwrap_or(false),
     };
     let notes = parameters.boolean("includenotes")?.unwrap_or(false);
     let list = package::list(&call.context, &call.actor, &call.space, &filter, slice).await?;
     let base = call.base();
-    let items = list.items.iter().map(|package| render(package, &base, notes)).collect();
-    let rendered = List { items, total: list.total };
-    Ok(ok(page("Package", &format!("{base}/packages"), &parameters.others(), slice, &rendered)))
+    let items = list
+        .items
+        .iter()
+        .map(|package| render(package, &base, notes))
+        .collect();
+    let rendered = List {
+        items,
+        total: list.total,
+    };
+    Ok(ok(page(
+        "Package",
+        &format!("{base}/packages"),
+        &parameters.others(),
+        slice,
+        &rendered,
+    )))
 }
 
 async fn one(call: Call, Path(id): Path<String>, parameters: Parameters) -> Answer {
@@ -111,11 +134,23 @@ async fn one(call: Call, Path(id): Path<String>, parameters: Parameters) -> Answ
 
 async fn download(call: Call, Path(id): Path<String>) -> Answer {
     let download = package::download(&call.context, &call.actor, &call.space, &id).await?;
-    let mut response = Response::new(Stream::from_stream(ReaderStream::with_capacity(download.file, PIECE)));
+    let mut response = Response::new(Stream::from_stream(ReaderStream::with_capacity(
+        download.file,
+        PIECE,
+    )));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(download.package.package_size_bytes));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
+    headers.insert(
+        header::CONTENT_LENGTH,
+        HeaderValue::from(download.package.package_size_bytes),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"{}\"", download.file_name)) {
         headers.insert(header::CONTENT_DISPOSITION, name);
     }

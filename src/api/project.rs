@@ -19,25 +19,52 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/api/projects/all", get(all))
         .route("/api/projects/{id}", get(one).put(update).delete(remove))
         .route("/api/projects/{id}/summary", get(summary))
-        .route("/api/projects/{id}/deploymentsettings", get(settings).put(update_settings))
+        .route(
+            "/api/projects/{id}/deploymentsettings",
+            get(settings).put(update_settings),
+        )
         .route("/api/projectgroups/{id}/projects", get(of_group))
 }
 
 async fn list(call: Call, parameters: Parameters) -> Answer {
     let slice = parameters.slice()?;
-    let list =
-        named::list::<Project>(&call.context, &call.actor, &call.space, &parameters.filter(), slice).await?;
+    let list = named::list::<Project>(
+        &call.context,
+        &call.actor,
+        &call.space,
+        &parameters.filter(),
+        slice,
+    )
+    .await?;
     let base = call.base();
-    let rendered =
-        List { items: list.items.iter().map(|project| render(project, &base)).collect(), total: list.total };
-    Ok(ok(page("Project", &format!("{base}/projects"), &parameters.others(), slice, &rendered)))
+    let rendered = List {
+        items: list.items.iter().map(|project| render(project, &base)).collect(),
+        total: list.total,
+    };
+    Ok(ok(page(
+        "Project",
+        &format!("{base}/projects"),
+        &parameters.others(),
+        slice,
+        &rendered,
+    )))
 }
 
 async fn all(call: Call, parameters: Parameters) -> Answer {
-    let list =
-        named::list::<Project>(&call.context, &call.actor, &call.space, &parameters.filter(), Slice::ALL).await?;
+    let list = named::list::<Project>(
+        &call.context,
+        &call.actor,
+        &call.space,
+        &parameters.filter(),
+        Slice::ALL,
+    )
+    .await?;
     let base = call.base();
-    Ok(ok(list.items.iter().map(|project| render(project, &base)).collect()))
+    Ok(ok(list
+        .items
+        .iter()
+        .map(|project| render(project, &base))
+        .collect()))
 }
 
 async fn one(call: Call, Path(id): Path<String>) -> Answer {
@@ -46,9 +73,10 @@ async fn one(call: Call, Path(id): Path<String>) -> Answer {
 }
 
 async fn create(call: Call, parameters: Parameters, Body(project): Body<Project>) -> Answer {
-    let clone = parameters.text("clone").or_else(|| parameters.text("clonedfromprojectid"));
-    let project =
-        project::create(&call.context, &call.actor, &call.space, project, clone.as_deref()).await?;
+    let clone = parameters
+        .text("clone")
+        .or_else(|| parameters.text("clonedfromprojectid"));
+    let project = project::create(&call.context, &call.actor, &call.space, project, clone.as_deref()).await?;
     Ok(created(render(&project, &call.base())))
 }
 
@@ -84,41 +112,71 @@ async fn update_settings(call: Call, Path(id): Path<String>, Body(settings): Bod
 
 async fn of_group(call: Call, Path(id): Path<String>, parameters: Parameters) -> Answer {
     let projects = project::of_group(&call.context, &call.actor, &call.space, &id).await?;
-    answer_page(&call, &format!("projectgroups/{id}/projects"), &parameters, &projects)
+    answer_page(
+        &call,
+        &format!("projectgroups/{id}/projects"),
+        &parameters,
+        &projects,
+    )
 }
 
 /// A page of projects that were found in another way than by the collection's own filters.
-pub(crate) fn answer_page(
-    call: &Call,
-    path: &str,
-    parameters: &Parameters,
-    projects: &[Project],
-) -> Answer {
+pub(crate) fn answer_page(call: &Call, path: &str, parameters: &Parameters, projects: &[Project]) -> Answer {
     let slice = parameters.slice()?;
     let base = call.base();
-    let list = List::cut(projects.iter().map(|project| render(project, &base)).collect(), slice);
-    Ok(ok(page("Project", &format!("{base}/{path}"), &parameters.others(), slice, &list)))
+    let list = List::cut(
+        projects.iter().map(|project| render(project, &base)).collect(),
+        slice,
+    );
+    Ok(ok(page(
+        "Project",
+        &format!("{base}/{path}"),
+        &parameters.others(),
+        slice,
+        &list,
+    )))
 }
 
 pub(crate) fn render(project: &Project, base: &str) -> Value {
     let at = format!("{base}/projects/{}", project.id);
     let links = vec![
         ("Self", at.clone()),
-        ("Channels", format!("{at}/channels{{/id}}{{?skip,take,partialName}}")),
+        (
+            "Channels",
+            format!("{at}/channels{{/id}}{{?skip,take,partialName}}"),
+        ),
         ("DeploymentProcess", format!("{at}/deploymentprocesses")),
         ("DeploymentSettings", format!("{at}/deploymentsettings")),
-        ("Group", format!("{base}/projectgroups/{}", project.project_group_id)),
+        (
+            "Group",
+            format!("{base}/projectgroups/{}", project.project_group_id),
+        ),
         ("Lifecycle", format!("{base}/lifecycles/{}", project.lifecycle_id)),
         ("Logo", format!("{at}/logo")),
         ("Metadata", format!("{at}/metadata")),
-        ("Progression", format!("{at}/progression{{?aggregate,releaseHistoryCount}}")),
-        ("Releases", format!("{at}/releases{{/version}}{{?skip,take,searchByVersion}}")),
-        ("RunbookSnapshots", format!("{at}/runbookSnapshots{{/name}}{{?skip,take,searchByName}}")),
+        (
+            "Progression",
+            format!("{at}/progression{{?aggregate,releaseHistoryCount}}"),
+        ),
+        (
+            "Releases",
+            format!("{at}/releases{{/version}}{{?skip,take,searchByVersion}}"),
+        ),
+        (
+            "RunbookSnapshots",
+            format!("{at}/runbookSnapshots{{/name}}{{?skip,take,searchByName}}"),
+        ),
         ("Runbooks", format!("{at}/runbooks{{?skip,take,partialName}}")),
         ("Summary", format!("{at}/summary")),
         ("Triggers", format!("{at}/triggers{{?skip,take,partialName}}")),
-        ("Variables", format!("{base}/variables/{}", project.variable_set_id)),
-        ("Web", format!("/app#{}/projects/{}", base.trim_start_matches("/api"), project.id)),
+        (
+            "Variables",
+            format!("{base}/variables/{}", project.variable_set_id),
+        ),
+        (
+            "Web",
+            format!("/app#{}/projects/{}", base.trim_start_matches("/api"), project.id),
+        ),
     ];
     resource(project, links)
 }
@@ -128,5 +186,8 @@ fn render_settings(project: &Project, base: &str) -> Value {
     let id = DeploymentSettingsId::of(&project.id);
     let mut value = project.deployment_settings();
     value["Id"] = json!(id);
-    resource(&value, vec![("Self", format!("{at}/deploymentsettings")), ("Project", at)])
+    resource(
+        &value,
+        vec![("Self", format!("{at}/deploymentsettings")), ("Project", at)],
+    )
 }

@@ -18,7 +18,10 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/api/variables", get(list))
         .route("/api/variables/all", get(list))
         .route("/api/variables/{id}", get(one).put(update))
-        .route("/api/projects/{project}/variables", get(of_project).put(update_of_project))
+        .route(
+            "/api/projects/{project}/variables",
+            get(of_project).put(update_of_project),
+        )
 }
 
 async fn list(call: Call, parameters: Parameters) -> Answer {
@@ -43,11 +46,7 @@ async fn of_project(call: Call, Path(project): Path<String>) -> Answer {
     Ok(ok(render(&set, &call.base())))
 }
 
-async fn update_of_project(
-    call: Call,
-    Path(project): Path<String>,
-    Body(set): Body<VariableSet>,
-) -> Answer {
+async fn update_of_project(call: Call, Path(project): Path<String>, Body(set): Body<VariableSet>) -> Answer {
     let current = variable_set::of_project(&call.context, &call.actor, &call.space, &project).await?;
     let id = current.set.id.to_string();
     let set = variable_set::update(&call.context, &call.actor, &call.space, &id, set).await?;
@@ -67,8 +66,11 @@ fn render(scope: &VariablesInScope, base: &str) -> Value {
 
 fn scope_values(scope: &VariablesInScope) -> Value {
     let reference = |id: &str, name: &str| json!({ "Id": id, "Name": name });
-    let actions: Vec<Value> =
-        scope.process.actions().map(|(_, action)| reference(&action.id, &action.name)).collect();
+    let actions: Vec<Value> = scope
+        .process
+        .actions()
+        .map(|(_, action)| reference(&action.id, &action.name))
+        .collect();
     let project = &scope.project;
     json!({
         "Environments": scope.environments.iter().map(|one| reference(one.id.as_str(), &one.name)).collect::<Vec<_>>(),

@@ -12,9 +12,10 @@ use domain::{
     ServerTask, ServerTaskId, SpaceId, TaskKind, Timestamp, UserId, VariableSet, package_version, same_name,
 };
 use serde_json::{Value, json};
-use storage::deployment::{DeploymentFilter, StoredDeployment};
+use storage::Session;
+pub use storage::deployment::DeploymentFilter;
+use storage::deployment::StoredDeployment;
 use storage::server_task::NewTask;
-use storage::{Session, named};
 
 use crate::event::record;
 use crate::named::load;

@@ -6,6 +6,7 @@ pub mod channel;
 mod clock;
 mod context;
 pub mod deployment;
+pub mod deployment_preview;
 pub mod deployment_process;
 pub mod environment;
 mod error;

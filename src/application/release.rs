@@ -14,7 +14,7 @@ use domain::{
     Release, ReleaseId, SpaceId, TaskState, Timestamp, VariableSet, VariableSetId,
 };
 use storage::deployment::StoredDeployment;
-use storage::release::ReleaseFilter;
+pub use storage::release::ReleaseFilter;
 use storage::{Session, named};
 
 use crate::event::record;
@@ -331,6 +331,38 @@ pub(crate) async fn freeze_variables_again(
     )
     .await?;
     Ok(release)
+}
+
+/// The chosen packages, id and version, that the built-in feed no longer has.
+///
+/// # Errors
+/// [`Error::NotFound`], or without ReleaseView.
+pub async fn missing_packages(
+    context: &Context,
+    actor: &Actor,
+    space: &SpaceId,
+    id: &str,
+) -> Result<Vec<(String, String)>> {
+    actor.require(Permission::ReleaseView)?;
+    let mut session = context.database.read().await?;
+    let release = find(&mut session, space, id).await?;
+    let process = frozen_process(&mut session, space, &release).await?;
+    let mut missing = Vec::new();
+    for (step, action) in process.actions() {
+        for package in &action.packages {
+            let Some(version) = release.package_version(&step.name, &action.name, &package.name) else {
+                continue;
+            };
+            let id = &package.package_id;
+            if crate::package::find_version(&mut session, space, id, version)
+                .await?
+                .is_none()
+            {
+                missing.push((id.clone(), version.to_string()));
+            }
+        }
+    }
+    Ok(missing)
 }
 
 /// How far a release is in its lifecycle.

@@ -37,7 +37,7 @@ create table session (
     last_seen_at bigint not null,
     expires_at bigint not null
 );
-create index session_user on session (user_id);
+create index session_by_user on session (user_id);
 
 create table sign_in_failure (
     subject text not null primary key,
