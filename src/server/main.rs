@@ -1,3 +1,7 @@
-#![doc = include_str!("README.md")]
+//! The program `mantle`; all of it is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    server::main()
+}

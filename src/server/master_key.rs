@@ -1,0 +1,178 @@
+//! The master key: where it comes from, and what is decided when (`containers.md` 2.3).
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use security::MasterKey;
+use settings::{ExitCode, Folders, MasterKeyLog, ServerSettings};
+
+use crate::failure::Failure;
+
+/// The name of the key's file, in the mounted folder or in the data volume.
+const FILE: &str = "OctopusServer";
+
+/// A key, and where it came from.
+pub struct Found {
+    /// The key.
+    pub key: MasterKey,
+    /// Whether it was just made, so that it must be shown once.
+    pub is_new: bool,
+    /// The file it stands in, if it stands in one of ours.
+    pub file: Option<PathBuf>,
+}
+
+/// The key for an empty database: the given one, one that a broken-off start left on the volume, or a new
+/// one, whose file is safe on disk before this returns.
+///
+/// # Errors
+/// A malformed key, a folder that cannot be written.
+pub fn for_new_database(settings: &ServerSettings, folders: &Folders) -> Result<Found, Failure> {
+    if let Some(key) = given(settings)? {
+        return Ok(Found {
+            key,
+            is_new: false,
+            file: None,
+        });
+    }
+    if let Some((key, file)) = kept(folders)? {
+        return Ok(Found {
+            key,
+            is_new: false,
+            file: Some(file),
+        });
+    }
+    let mounted = folders.master_key.is_dir();
+    if settings.master_key_log == MasterKeyLog::Never && !mounted {
+        return Err(Failure::new(
+            ExitCode::MasterKey,
+            format!(
+                "MASTER_KEY_LOG=never, and no folder is mounted at {}: a generated master key would be in no place that you \
+                 know. Mount a folder there, or give a key in MASTER_KEY (`openssl rand 16 | base64`).",
+                folders.master_key.display()
+            ),
+        ));
+    }
+    let key = MasterKey::generate();
+    let file = file_in(if mounted {
+        &folders.master_key
+    } else {
+        &folders.data
+    });
+    write(&file, &key).map_err(|error| {
+        Failure::new(
+            ExitCode::Folder,
+            format!(
+                "The master key could not be written to {}: {error}. Make the folder writable for uid {}, or give a key in \
+                 MASTER_KEY.",
+                file.display(),
+                rustix::process::geteuid().as_raw()
+            ),
+        )
+    })?;
+    Ok(Found {
+        key,
+        is_new: true,
+        file: Some(file),
+    })
+}
+
+/// The key for a database that is there. Whether it fits is for the caller to find out.
+///
+/// # Errors
+/// No key at all, or a malformed one.
+pub fn for_existing_database(settings: &ServerSettings, folders: &Folders) -> Result<MasterKey, Failure> {
+    let kept = kept(folders)?;
+    if let Some(key) = given(settings)? {
+        if let Some((other, file)) = kept
+            && !key.is(&other)
+        {
+            tracing::warn!(
+                "The master key in {} is not the one that was given. The given one is used; the file is left alone.",
+                file.display()
+            );
+        }
+        return Ok(key);
+    }
+    kept.map(|(key, _)| key).ok_or_else(|| {
+        Failure::new(
+            ExitCode::MasterKey,
+            "The database exists, and no master key was given. Pass the one that it was made with in MASTER_KEY or \
+             MASTER_KEY_FILE; `docker exec OLD-CONTAINER mantle show-master-key` prints it. Nothing was written to the \
+             database.",
+        )
+    })
+}
+
+/// Shows a new key: once, three lines that people search for. A key in a mounted folder is not shown, its
+/// path is.
+pub fn show(found: &Found, settings: &ServerSettings, folders: &Folders) {
+    let Some(file) = &found.file else { return };
+    if !found.is_new {
+        return;
+    }
+    println!("Display master key");
+    if file.starts_with(&folders.master_key) || settings.master_key_log == MasterKeyLog::Never {
+        println!(" | the key is in {}", file.display());
+    } else {
+        println!(" | {}", found.key.to_base64().expose());
+    }
+    println!("done.");
+}
+
+fn given(settings: &ServerSettings) -> Result<Option<MasterKey>, Failure> {
+    let Some(text) = &settings.master_key else {
+        return Ok(None);
+    };
+    MasterKey::from_base64(text.expose())
+        .map(Some)
+        .map_err(|error| Failure::new(ExitCode::MasterKey, format!("MASTER_KEY: {error}")))
+}
+
+fn kept(folders: &Folders) -> Result<Option<(MasterKey, PathBuf)>, Failure> {
+    for folder in [&folders.master_key, &folders.data] {
+        let file = file_in(folder);
+        match std::fs::read_to_string(&file) {
+            Ok(text) => {
+                let key = MasterKey::from_base64(text.trim()).map_err(|error| {
+                    Failure::new(ExitCode::MasterKey, format!("{}: {error}", file.display()))
+                })?;
+                return Ok(Some((key, file)));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(Failure::new(
+                    ExitCode::MasterKey,
+                    format!("The master key in {} cannot be read: {error}.", file.display()),
+                ));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn file_in(folder: &Path) -> PathBuf {
+    folder.join(FILE)
+}
+
+/// Synced with its folder before it has its name.
+fn write(file: &Path, key: &MasterKey) -> std::io::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    let temporary = folder.join(format!(".{FILE}.new"));
+    if let Err(error) = std::fs::remove_file(&temporary)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let mut open = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    open.write_all(key.to_base64().expose().as_bytes())?;
+    open.write_all(b"\n")?;
+    open.sync_all()?;
+    std::fs::rename(&temporary, file)?;
+    File::open(folder)?.sync_all()
+}
