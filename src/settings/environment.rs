@@ -247,14 +247,6 @@ impl Environment {
                     text: format!("{spelling} is accepted without effect: {reason}."),
                 });
             }
-            let sample = matches!(&given.source, Source::Value(v) if v.expose() == crate::SAMPLE_PASSWORD);
-            if *name == "ADMIN_PASSWORD" && sample {
-                let text = format!("{spelling} is still the sample of .env.example, which everybody knows.");
-                found.push(Note {
-                    level: NoteLevel::Warning,
-                    text,
-                });
-            }
         }
         let polling = ["ServerPort", "ServerCommsAddress"]
             .iter()
