@@ -65,7 +65,10 @@ fn half_an_administrator_is_completed() {
     let log = container.logs();
     let parts: Vec<&str> = log.split("Display the password").collect();
     assert_eq!(parts.len(), 2, "{log}");
-    let line = parts[1].lines().find(|line| line.contains(" | ")).expect("a generated password");
+    let line = parts[1]
+        .lines()
+        .find(|line| line.contains(" | "))
+        .expect("a generated password");
     let password = line.split(" | ").nth(1).expect("the password");
     assert_eq!(client.login("carol", password), 200, "{line}");
     container.restart();

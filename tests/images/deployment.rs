@@ -47,7 +47,7 @@ fn a_script_sees_the_container_and_no_setting() {
 
 /// REQ-072: a package is unpacked under the applications volume.
 #[test]
-fn a_package_is_unpacked_on_the_applications_volume() {
+pub fn a_package_is_unpacked_on_the_applications_volume() {
     let _together = together();
     let folder = shared_folder();
     let stack = Stack::new();

@@ -15,6 +15,7 @@ mod deployment;
 mod deregistration;
 mod endpoint;
 mod master_key;
+mod plain;
 mod process_one;
 mod registration;
 mod setting;

@@ -92,7 +92,7 @@ fn a_generated_key_is_shown_once() {
 
 /// REQ-016, REQ-020: a given key makes the database and opens it again; it is not printed.
 #[test]
-fn a_given_key_is_used() {
+pub fn a_given_key_is_used() {
     let _together = together();
     let volume = Volume::new();
     for _start in 0..2 {

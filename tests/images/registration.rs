@@ -25,7 +25,7 @@ fn names(machine: &Value, member: &str) -> BTreeSet<String> {
 /// REQ-045, REQ-048, REQ-049, REQ-055, REQ-060, REQ-062, REQ-065: a listening agent registers with everything it
 /// was told, trimmed, and is found healthy.
 #[test]
-fn a_listening_agent_registers_and_is_healthy() {
+pub fn a_listening_agent_registers_and_is_healthy() {
     let _together = together();
     let stack = Stack::new();
     let run = stack

@@ -91,7 +91,7 @@ fn two_values_for_one_setting_stop_the_start() {
 
 /// REQ-084: each secret is taken from a file; both ways at once are refused.
 #[test]
-fn secrets_come_from_files() {
+pub fn secrets_come_from_files() {
     let _together = together();
     let folder = shared_folder();
     let key = "MDEyMzQ1Njc4OWFiY2RlZg==";

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::client::{Client, http};
-use crate::engine::{Run, Volume, eventually, repository, seconds, server_image};
+use crate::engine::{Run, Volume, agent_image, docker, eventually, repository, seconds, server_image};
 use crate::quiet::{alone, together};
 use crate::stack::server;
 
@@ -22,7 +22,7 @@ fn one_line_starts_a_healthy_server() {
     assert!(answered <= seconds(2), "/api answered after {answered:?}");
     container.healthy(seconds(8).saturating_sub(start.elapsed()));
     assert_eq!(
-        crate::engine::docker(&["inspect", "--format", "{{.Os}}", &server_image()]),
+        docker(&["inspect", "--format", "{{.Os}}", &server_image()]),
         "linux"
     );
     assert!(
@@ -67,7 +67,7 @@ fn standard_input_makes_no_difference() {
 
 /// REQ-009: stop, start and restart by name keep the state.
 #[test]
-fn stop_start_and_restart_keep_the_state() {
+pub fn stop_start_and_restart_keep_the_state() {
     let _together = together();
     let container = server().start();
     let client = Client::of(&container);
@@ -127,4 +127,19 @@ fn any_user_works_and_process_1_is_closed() {
     let (code, _) = container.try_exec(&["cat", "/proc/1/environ"]);
     assert_ne!(code, 0, "process 1 shows its environment to its own user");
     assert_eq!(container.exec(&["cat", "/proc/1/comm"]), "entrypoint");
+}
+
+/// The budget: at most 40 MB over the base.
+#[test]
+fn both_images_are_small() {
+    let size = |image: &str| {
+        docker(&["image", "inspect", "--format", "{{.Size}}", image])
+            .parse::<u64>()
+            .unwrap()
+    };
+    let base = size("debian:bookworm-slim");
+    for image in [server_image(), agent_image()] {
+        let over = size(&image).saturating_sub(base) / 1_000_000;
+        assert!(over <= 40, "{image} is {over} MB over its base");
+    }
 }
