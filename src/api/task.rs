@@ -154,7 +154,7 @@ async fn details(call: Call, Path(id): Path<String>, parameters: Parameters) -> 
     Ok(ok(json!({
         "Id": task.id,
         "Task": render(&task, &call.base(), call.context.clock.now()),
-        "ActivityLogs": nodes.iter().map(|node| render_node(node, &task.id.to_string())).collect::<Vec<_>>(),
+        "ActivityLogs": nodes.iter().map(|node| render_node(node, task.id.as_str())).collect::<Vec<_>>(),
         "Progress": { "ProgressPercentage": percentage, "EstimatedTimeRemaining": "" },
         "PhysicalLogSize": size,
         "Links": { "Self": format!("{at}/details"), "Task": at },

@@ -37,24 +37,13 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/api/permissions/all", get(permission_descriptions))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
 struct LogIn {
     username: String,
     password: String,
     remember_me: bool,
     state: LogInState,
-}
-
-impl Default for LogIn {
-    fn default() -> Self {
-        Self {
-            username: String::new(),
-            password: String::new(),
-            remember_me: false,
-            state: LogInState::default(),
-        }
-    }
 }
 
 #[derive(Deserialize, Default)]
