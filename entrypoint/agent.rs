@@ -195,10 +195,12 @@ impl Agent<'_> {
         })
     }
 
-    /// `None` when there is nobody to register with or nothing to prove oneself with.
+    /// `None` when something for it is missing: an agent that registered before just serves.
     fn registration(&self, name: &str, host: Option<&str>, is_unchanged: bool) -> Option<Vec<String>> {
         let server = self.settings.server_url.as_deref()?;
-        self.settings.credential.as_ref()?;
+        if !self.settings.missing_for_registration().is_empty() {
+            return None;
+        }
         let mut words = registration::words(self.settings, server, name, host);
         if is_unchanged {
             words.push("--keep-existing".to_owned());
