@@ -40,7 +40,8 @@ impl std::fmt::Debug for Masker {
 }
 
 impl Masker {
-    /// Adds values to hide from now on. Those shorter than [`SHORTEST_VALUE`] are left out.
+    /// Adds values to hide from now on. Those shorter than [`SHORTEST_VALUE`] and
+    /// the words of a switch are left out.
     pub fn add<'a>(&mut self, values: impl IntoIterator<Item = &'a str>) {
         let mut patterns = HashSet::new();
         for value in values {
@@ -122,7 +123,9 @@ impl Masker {
 
 /// A value in every form in which it is hidden.
 fn forms(value: &str) -> Vec<Vec<u8>> {
-    if value.trim().chars().count() < SHORTEST_VALUE {
+    let word = value.trim();
+    let common = word.eq_ignore_ascii_case("true") || word.eq_ignore_ascii_case("false");
+    if common || word.chars().count() < SHORTEST_VALUE {
         return Vec::new();
     }
     let mut forms: Vec<Vec<u8>> = Vec::new();
@@ -264,8 +267,11 @@ mod tests {
     /// E01, E07
     #[test]
     fn values_are_hidden_and_short_ones_are_not() {
-        let masker = masker(&["s3cr3t!", "abc", "  ab "]);
-        assert_eq!(masked(&masker, "the s3cr3t! is abc"), "the ******** is abc");
+        let masker = masker(&["s3cr3t!", "abc", "  ab ", "true"]);
+        assert_eq!(
+            masked(&masker, "the s3cr3t! is abc, true"),
+            "the ******** is abc, true"
+        );
     }
 
     /// E04

@@ -3,6 +3,7 @@
 pub mod bash;
 pub mod module;
 pub mod package_reference;
+pub mod proxy;
 
 use crate::child::{self, Ended};
 use crate::failure::Failure;
@@ -107,6 +108,7 @@ pub fn run(runner: &mut Runner, script: &Path, parameters: &str) -> Result<Ended
     let mut command = bootstrap.command();
     command.current_dir(script.parent().unwrap_or(Path::new(".")));
     command.env("OctopusCalamariWorkingDirectory", &runner.working_directory);
+    command.envs(proxy::variables(&runner.variables)?);
     let ended = child::run(command, &runner.log, &runner.interruption).map_err(|error| {
         Failure::unexpected(format!(
             "Could not start bash for {}: {error}; install bash on this machine, and see that its folder is on the PATH",

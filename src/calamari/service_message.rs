@@ -72,7 +72,7 @@ impl ServiceMessage {
     /// Reads what stands between the marker and the closing bracket.
     fn read(text: &str) -> Option<Self> {
         let text = text.trim_start();
-        let text = text.strip_prefix('[').unwrap_or(text);
+        let text = text.trim_start_matches('[');
         let name_end = text
             .find(|character: char| !is_name(character))
             .unwrap_or(text.len());

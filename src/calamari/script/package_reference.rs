@@ -17,8 +17,8 @@ pub fn stage_script_package(runner: &mut Runner, package: &str) -> Result<(), Fa
             path.display()
         )));
     }
-    runner.log.verbose(&format!(
-        "Extracting package '{}' to '{}'",
+    runner.log.info(&format!(
+        "Extracting dependency '{}' to '{}'",
         path.display(),
         runner.working_directory.display()
     ));
@@ -66,8 +66,8 @@ pub fn stage(runner: &mut Runner) -> Result<(), Failure> {
         }
         if runner.variables.flag(&variable("Extract"), false)? {
             let folder = runner.working_directory.join(&name);
-            runner.log.verbose(&format!(
-                "Extracting package '{}' to '{}'",
+            runner.log.info(&format!(
+                "Extracting dependency '{}' to '{}'",
                 original.display(),
                 folder.display()
             ));
