@@ -110,7 +110,7 @@ pub async fn create(database: &Database, ring: &StoredRing, product: &str, now: 
     }
     let mut session = database.write().await?;
     session.run_script(CREATE_MARK).await?;
-    apply(&mut session, 0, product, now).await?;
+    apply(&mut session, MIGRATIONS, product, now).await?;
     key_ring::insert(&mut session, ring).await?;
     session.commit().await
 }
@@ -126,15 +126,29 @@ pub async fn migrate(database: &Database, product: &str, now: i64) -> Result<Opt
         State::Empty => return Err(Error::Foreign),
         State::Older { number } => number,
     };
+    let newer = MIGRATIONS
+        .iter()
+        .position(|migration| migration.number > from)
+        .unwrap_or(MIGRATIONS.len());
+    migrate_by(database, &MIGRATIONS[newer..], from, product, now).await
+}
+
+async fn migrate_by(
+    database: &Database,
+    migrations: &[Migration],
+    from: i64,
+    product: &str,
+    now: i64,
+) -> Result<Option<PathBuf>> {
     let copy = database.keep_copy(from).await?;
     let mut session = database.write().await?;
-    apply(&mut session, from, product, now).await?;
+    apply(&mut session, migrations, product, now).await?;
     session.commit().await?;
     Ok(copy)
 }
 
-async fn apply(session: &mut Session, from: i64, product: &str, now: i64) -> Result<()> {
-    for migration in MIGRATIONS.iter().filter(|migration| migration.number > from) {
+async fn apply(session: &mut Session, migrations: &[Migration], product: &str, now: i64) -> Result<()> {
+    for migration in migrations {
         let failed = |error: Error| Error::Migration {
             migration: migration.name,
             message: error.to_string(),
@@ -157,7 +171,10 @@ async fn apply(session: &mut Session, from: i64, product: &str, now: i64) -> Res
 
 #[cfg(test)]
 mod tests {
+    use security::MasterKey;
+
     use super::*;
+    use crate::Location;
 
     #[test]
     fn migrations_are_numbered_without_a_gap_and_named_by_their_number() {
@@ -169,5 +186,79 @@ mod tests {
                 migration.name
             );
         }
+    }
+
+    /// A database with the first migration only, as the first version would have left it.
+    async fn old_database(path: PathBuf) -> Database {
+        let database = Database::open(&Location::Sqlite(path)).await.unwrap();
+        let ring = StoredRing::generate(&MasterKey::generate(), "an-installation", 0);
+        let mut session = database.write().await.unwrap();
+        session.run_script(CREATE_MARK).await.unwrap();
+        apply(&mut session, &MIGRATIONS[..1], "0.9.0", 0).await.unwrap();
+        key_ring::insert(&mut session, &ring).await.unwrap();
+        session.commit().await.unwrap();
+        database
+    }
+
+    #[tokio::test]
+    async fn an_older_database_is_copied_and_then_migrated() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mantle.db");
+        let database = old_database(path.clone()).await;
+        assert_eq!(inspect(&database).await.unwrap(), State::Older { number: 1 });
+        std::fs::write(
+            folder.path().join("mantle.db.schema-1.unfinished"),
+            "from a try that broke off",
+        )
+        .unwrap();
+
+        let copy = migrate(&database, "1.0.0", 0).await.unwrap().unwrap();
+        assert_eq!(copy, folder.path().join("mantle.db.schema-1"));
+        assert_eq!(inspect(&database).await.unwrap(), State::Current);
+        let copied = Database::open(&Location::Sqlite(copy)).await.unwrap();
+        assert_eq!(inspect(&copied).await.unwrap(), State::Older { number: 1 });
+        let ring = key_ring::load(&mut copied.read().await.unwrap()).await.unwrap();
+        assert_eq!(
+            ring,
+            key_ring::load(&mut database.read().await.unwrap()).await.unwrap()
+        );
+        assert!(!folder.path().join("mantle.db.schema-1.unfinished").exists());
+    }
+
+    #[tokio::test]
+    async fn a_migration_that_fails_leaves_the_database_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = old_database(folder.path().join("mantle.db")).await;
+        let broken = [
+            Migration {
+                number: 2,
+                name: "0002_good",
+                sqlite: "create table good (id text);",
+                postgres: "",
+            },
+            Migration {
+                number: 3,
+                name: "0003_bad",
+                sqlite: "create table more (id text); create nonsense;",
+                postgres: "",
+            },
+        ];
+        let error = migrate_by(&database, &broken, 1, "1.0.0", 0).await.unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::Migration {
+                    migration: "0003_bad",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        assert_eq!(inspect(&database).await.unwrap(), State::Older { number: 1 });
+        let tables = database.tables().await.unwrap();
+        assert!(
+            !tables.iter().any(|table| table == "good" || table == "more"),
+            "{tables:?}"
+        );
     }
 }

@@ -1,1 +1,3 @@
 //! What the stories share: servers, agents, builders, a cutting proxy.
+
+pub mod database;

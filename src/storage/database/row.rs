@@ -1,8 +1,8 @@
 //! Rows that statements give.
 
-use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Postgres, Row as _, Sqlite};
 
 use crate::{Error, Result};
 
@@ -26,19 +26,43 @@ impl From<PgRow> for Row {
     }
 }
 
+impl Row {
+    /// The value of a column, or none for null. Both engines check the type; a null is told apart here, because SQLite
+    /// would give an empty text or a zero for it.
+    fn value<'r, T>(&'r self, column: &str) -> Result<Option<T>>
+    where
+        T: sqlx::Type<Sqlite> + sqlx::Decode<'r, Sqlite> + sqlx::Type<Postgres> + sqlx::Decode<'r, Postgres>,
+    {
+        let value = match &self.0 {
+            Engines::Sqlite(row) => row.try_get(column),
+            Engines::Postgres(row) => row.try_get(column),
+        };
+        value.map_err(|error| Error::Statement {
+            message: format!("the column '{column}' cannot be read: {error}"),
+        })
+    }
+}
+
 macro_rules! readers {
-    ($($(#[$meta:meta])* $name:ident -> $type:ty;)*) => {
+    ($($(#[$meta:meta])* $name:ident, $optional:ident -> $type:ty;)*) => {
         impl Row {$(
             $(#[$meta])*
             ///
             /// # Errors
-            /// [`Error::Statement`] when there is no such column, or it holds something else.
+            /// [`Error::Statement`] when there is no such column, or it holds null or something else.
             pub fn $name(&self, column: &str) -> Result<$type> {
-                let value = match &self.0 {
-                    Engines::Sqlite(row) => row.try_get(column),
-                    Engines::Postgres(row) => row.try_get(column),
-                };
-                value.map_err(|error| Error::Statement { message: format!("the column '{column}' cannot be read: {error}") })
+                self.value(column)?.ok_or_else(|| Error::Statement {
+                    message: format!("the column '{column}' is null although it must not be"),
+                })
+            }
+
+            $(#[$meta])*
+            /// Or null.
+            ///
+            /// # Errors
+            /// [`Error::Statement`] when there is no such column, or it holds something else.
+            pub fn $optional(&self, column: &str) -> Result<Option<$type>> {
+                self.value(column)
             }
         )*}
     };
@@ -46,19 +70,11 @@ macro_rules! readers {
 
 readers! {
     /// A text.
-    text -> String;
-    /// A text or null.
-    optional_text -> Option<String>;
+    text, optional_text -> String;
     /// A whole number.
-    integer -> i64;
-    /// A whole number or null.
-    optional_integer -> Option<i64>;
+    integer, optional_integer -> i64;
     /// True or false.
-    boolean -> bool;
-    /// True, false or null.
-    optional_boolean -> Option<bool>;
+    boolean, optional_boolean -> bool;
     /// Bytes.
-    bytes -> Vec<u8>;
-    /// Bytes or null.
-    optional_bytes -> Option<Vec<u8>>;
+    bytes, optional_bytes -> Vec<u8>;
 }
