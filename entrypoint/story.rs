@@ -146,7 +146,7 @@ fn a_signal_reaches_the_program_and_orphans_are_reaped() {
 
 #[test]
 fn a_stop_during_the_preparation_starts_nothing_more() {
-    let stage = Stage::new("echo $1; trap 'exit 1' TERM; while :; do sleep 0.05; done");
+    let stage = Stage::new("trap '' INT; trap 'exit 1' TERM; echo $1; while :; do sleep 0.05; done");
     let (mut child, mut lines) = stage.started("prepare");
     signal(&child, "-INT");
     signal(&child, "-TERM");
