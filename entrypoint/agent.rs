@@ -33,6 +33,7 @@ const FOR_REGISTRATION: &[&str] = &[
     "ForceTakeOver",
     "Ephemeral",
     "PublicHostNameConfiguration",
+    "RegistrationRetrySeconds",
     "LOG_FORMAT",
     "HTTP_PROXY",
     "HTTPS_PROXY",
