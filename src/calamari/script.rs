@@ -1,13 +1,16 @@
 //! Runs scripts: which language, in which folder, with which helpers (12).
 
-pub mod bash;
+mod bash;
+pub mod bootstrap;
 pub mod module;
 pub mod package_reference;
 pub mod proxy;
+mod python;
 
 use crate::child::{self, Ended};
 use crate::failure::Failure;
 use crate::runner::Runner;
+use bootstrap::Bootstrap;
 use octostache::{Limits, Template, evaluate_template};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -88,13 +91,6 @@ impl Syntax {
 /// error here: its exit code is in the answer.
 pub fn run(runner: &mut Runner, script: &Path, parameters: &str) -> Result<Ended, Failure> {
     let syntax = Syntax::of_file(script)?;
-    if syntax != Syntax::Bash {
-        return Err(Failure::expected(format!(
-            "The script {} is written in {}, which this runner does not run yet; write it in Bash",
-            script.display(),
-            syntax.name()
-        )));
-    }
     if !script.is_file() {
         return Err(Failure::unexpected(format!(
             "The script {} does not exist; check its name",
@@ -104,14 +100,14 @@ pub fn run(runner: &mut Runner, script: &Path, parameters: &str) -> Result<Ended
     rewrite(script)?;
     module::write(runner, syntax, script.parent().unwrap_or(Path::new(".")))?;
     runner.log.verbose(&format!("Executing '{}'", script.display()));
-    let bootstrap = bash::Bootstrap::write(script, parameters, &runner.variables)?;
-    let mut command = bootstrap.command();
+    let bootstrap = Bootstrap::write(script, syntax, parameters, &runner.variables)?;
+    let (mut command, program) = (bootstrap.command(), bootstrap.program());
     command.current_dir(script.parent().unwrap_or(Path::new(".")));
     command.env("OctopusCalamariWorkingDirectory", &runner.working_directory);
     command.envs(proxy::variables(&runner.variables)?);
     let ended = child::run(command, &runner.log, &runner.interruption).map_err(|error| {
         Failure::unexpected(format!(
-            "Could not start bash for {}: {error}; install bash on this machine, and see that its folder is on the PATH",
+            "Could not start {program} for {}: {error}; install it on this machine, and see that its folder is on the PATH",
             script.display()
         ))
     })?;

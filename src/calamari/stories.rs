@@ -467,12 +467,12 @@ fn what_is_not_built_is_refused_before_anything_happens() {
         outcome.error
     );
     assert!(!workspace.path("applications").exists());
-    let python = Workspace::new()
-        .with("Octopus.Action.Script.ScriptBody", "print(1)")
-        .with("Octopus.Action.Script.Syntax", "Python");
-    let outcome = python.run(&["run-script"]);
+    let foreign = Workspace::new()
+        .with("Octopus.Action.Script.ScriptBody", "Write-Host 1")
+        .with("Octopus.Action.Script.Syntax", "PowerShell");
+    let outcome = foreign.run(&["run-script"]);
     assert_eq!(outcome.code, 1);
-    assert!(outcome.error.contains("Python"), "{}", outcome.error);
+    assert!(outcome.error.contains("PowerShell"), "{}", outcome.error);
 }
 
 /// E15
@@ -507,4 +507,37 @@ fn two_thousand_variables_are_handed_over_within_seconds() {
         "{:?}",
         started.elapsed()
     );
+}
+
+#[test]
+fn python_has_the_same_functions() {
+    let workspace = Workspace::new()
+        .secret("Password", "S3cr3t-p@ss")
+        .with("Octopus.Action.Script.ScriptParameters", "one \"two three\"")
+        .with("Octopus.Action.Script.Syntax", "Python")
+        .with(
+            "Octopus.Action.Script.ScriptBody",
+            "import os, sys\n\
+             print(sys.argv[1:], get_octopusvariable('password'), octopusvariables['Octopus.Action.Name'])\n\
+             print([name for name in os.listdir('.') if name.startswith('Bootstrap')])\n\
+             open('a b.txt', 'w').write('123'); createartifact('a b.txt')\n\
+             set_octopusvariable('Later', 5); printhighlight('ż'); updateprogress(50); failstep('not good')",
+        );
+    let outcome = workspace.run(&["run-script"]);
+    assert_eq!(outcome.code, 255, "{}", outcome.error);
+    for expected in [
+        "\n['one', 'two three'] ******** Step A\n[]\n",
+        "name='YSBiLnR4dA==' length='Mw==']",
+        "##octopus[setVariable name='TGF0ZXI=' value='NQ==']",
+        "##octopus[stdout-highlight]\nż\n",
+        "##octopus[progress percentage='NTA=']",
+        "##octopus[resultMessage message='bm90IGdvb2Q=']",
+    ] {
+        assert!(
+            outcome.output.contains(expected),
+            "{expected}\n{}",
+            outcome.output
+        );
+    }
+    workspace.assert_no_helper_files();
 }

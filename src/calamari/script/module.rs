@@ -38,7 +38,8 @@ pub fn write(runner: &Runner, syntax: Syntax, folder: &Path) -> Result<(), Failu
             "Writing script module '{name}' as {syntax:?} module to '{}'",
             file.display()
         ));
-        std::fs::write(&file, text.replace("\r\n", "\n"))
+        let mark = if syntax == Syntax::Bash { "" } else { "\u{feff}" };
+        std::fs::write(&file, format!("{mark}{}", text.replace("\r\n", "\n")))
             .map_err(|error| Failure::at(&file, "write the script module", &error))?;
     }
     Ok(())
