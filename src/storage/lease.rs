@@ -4,6 +4,7 @@
 //! A lease has an epoch. Every write begins its transaction by renewing the lease row of that epoch; when another
 //! executor has taken the task, no row is renewed and nothing is written.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,14 +26,14 @@ const STOPS_BEFORE: Duration = Duration::from_secs(5);
 /// How often a claim looks again after another node was faster.
 const TRIES: usize = 32;
 
-/// Tasks that may be claimed: `$1` is now. Cancelling ones are claimed too, so that somebody ends them.
+/// Tasks that may be claimed: `$1` is now. Cancelling ones are claimed too, so that somebody ends them; that needs no tag.
 macro_rules! claimable {
     () => {
         "((t.state = 'Queued' and t.queue_time <= $1 and (t.queue_time_expiry is null or t.queue_time_expiry > $1))
            or (t.state in ('Executing', 'Cancelling') and not t.is_parked
                and (t.lease_owner is null or t.lease_expires_at <= $1
                     or not exists (select 1 from node n where n.owner = t.lease_owner and n.is_alive))))
-         and (t.concurrency_tag is null or t.running_tag is not null
+         and (t.concurrency_tag is null or t.running_tag is not null or t.state = 'Cancelling'
               or not exists (select 1 from server_task o where o.running_tag = t.concurrency_tag))"
     };
 }
@@ -41,7 +42,8 @@ crate::statements! {
     // What a node left behind comes first, then what was moved to the top (the latest move first), then the oldest.
     CLAIM = concat!(
         "update server_task set state = case when state = 'Queued' then 'Executing' else state end, lease_owner = $2,
-             lease_epoch = lease_epoch + 1, lease_expires_at = $3, running_tag = concurrency_tag, server_node = $4,
+             lease_epoch = lease_epoch + 1, lease_expires_at = $3, server_node = $4,
+             running_tag = case when state = 'Cancelling' then running_tag else concurrency_tag end,
              start_time = coalesce(start_time, $1), updated_at = $1
          where (id, state, lease_epoch, coalesce(lease_expires_at, 0)) = (
              select t.id, t.state, t.lease_epoch, coalesce(t.lease_expires_at, 0) from server_task t where ",
@@ -80,6 +82,8 @@ pub struct Lease {
     owner: Arc<str>,
     epoch: i64,
     good_until: Arc<Mutex<Instant>>,
+    /// Whether it is being given back, so that the renewal in the background does not take its end for a loss.
+    ending: Arc<AtomicBool>,
 }
 
 /// A task and the right to work on it.
@@ -139,6 +143,7 @@ pub async fn claim(database: &Database, owner: &str, node: &str, now: i64) -> Re
             owner: owner.into(),
             epoch: task.epoch,
             good_until: Arc::new(Mutex::new(begun + lasts())),
+            ending: Arc::new(AtomicBool::new(false)),
         };
         return Ok(Some(Claimed { lease, task }));
     }
@@ -326,6 +331,7 @@ impl Lease {
     /// # Errors
     /// As [`Lease::finish`].
     pub async fn finish_in(&self, mut session: Session, outcome: &Outcome, now: i64) -> Result<()> {
+        let ending = Ending::of(self);
         let state = self.renew_in(&mut session, now).await?;
         if !state.may_become(outcome.state) {
             let message = format!(
@@ -344,6 +350,7 @@ impl Lease {
         session.execute(FINISH, values).await?;
         crash_point("task::finish::before");
         session.commit().await?;
+        ending.done();
         crash_point("task::finish::after");
         Ok(())
     }
@@ -355,12 +362,16 @@ impl Lease {
     /// # Errors
     /// As [`Lease::write`].
     pub async fn park(&self, keep_tag: bool, now: i64) -> Result<bool> {
+        let ending = Ending::of(self);
         let mut session = self.write(now).await?;
         let parked = session
             .execute(PARK, vec![self.task.as_str().into(), keep_tag.into(), now.into()])
             .await?
             > 0;
         session.commit().await?;
+        if parked {
+            ending.done();
+        }
         Ok(parked)
     }
 
@@ -369,11 +380,14 @@ impl Lease {
     /// # Errors
     /// As [`Lease::write`].
     pub async fn release(&self, now: i64) -> Result<()> {
+        let ending = Ending::of(self);
         let mut session = self.write(now).await?;
         session
             .execute(RELEASE, vec![self.task.as_str().into(), now.into()])
             .await?;
-        session.commit().await
+        session.commit().await?;
+        ending.done();
+        Ok(())
     }
 
     async fn renew_in(&self, session: &mut Session, now: i64) -> Result<TaskState> {
@@ -413,6 +427,9 @@ impl Lease {
             match renewal.await {
                 Ok(Ok(TaskState::Cancelling)) => cancelling.cancel(),
                 Ok(Ok(_)) => {}
+                Ok(Err(Error::LeaseLost)) if self.ending.load(Ordering::SeqCst) => {
+                    std::future::pending().await
+                }
                 Ok(Err(Error::LeaseLost)) => return,
                 Ok(Err(error)) => {
                     tracing::warn!("the lease of {} could not be renewed: {error}", self.task);
@@ -429,9 +446,32 @@ impl Lease {
     }
 }
 
+/// A lease that is being given back; if that does not succeed, it is not.
+struct Ending<'a>(Option<&'a AtomicBool>);
+
+impl<'a> Ending<'a> {
+    fn of(lease: &'a Lease) -> Self {
+        lease.ending.store(true, Ordering::SeqCst);
+        Self(Some(&lease.ending))
+    }
+
+    fn done(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if let Some(ending) = self.0 {
+            ending.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
 /// A lease that is renewed in the background, until this is dropped.
 pub struct KeptLease {
-    /// Cancelled when the lease is lost: stop at once, write nothing, and take back requests that wait in queues.
+    /// Cancelled when the lease is lost: stop at once, write nothing, and take back requests that wait in queues. Not
+    /// when it was given back by [`Lease::finish`], [`Lease::park`] or [`Lease::release`].
     pub lost: CancellationToken,
     /// Cancelled when somebody asked to cancel the task; noticed within the time between two renewals.
     pub cancelling: CancellationToken,

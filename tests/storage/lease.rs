@@ -197,9 +197,11 @@ on_both_engines! {
 
     async fn a_parked_task_that_is_cancelled_is_claimed_to_be_ended(database: TestDatabase) {
         let (open, _) = database.created().await;
-        enqueue(&open, [task(1)]).await;
+        let tag = || Some("a".to_string());
+        enqueue(&open, [1, 2].map(|number| NewTask { concurrency_tag: tag(), ..task(number) })).await;
         let lease = taken(&open, "alpha-1", NOW).await.unwrap();
         lease.park(false, NOW).await.unwrap();
+        assert!(taken(&open, "alpha-1", NOW).await.is_some(), "another has the tag now");
         let mut session = open.write().await.unwrap();
         let state = server_task::cancel(&mut session, lease.task(), NOW).await.unwrap();
         assert_eq!(state, Some(TaskState::Cancelling));
@@ -211,16 +213,21 @@ on_both_engines! {
 
     async fn a_kept_lease_tells_that_it_was_lost_or_cancelled(database: TestDatabase) {
         let (open, _) = database.created().await;
-        enqueue(&open, [task(1), task(2)]).await;
+        enqueue(&open, [task(1), task(2), task(3)]).await;
         let (lost, cancelled) = (taken(&open, "alpha-1", NOW).await.unwrap(), taken(&open, "alpha-1", NOW).await.unwrap());
         let mut session = open.write().await.unwrap();
         server_task::cancel(&mut session, cancelled.task(), NOW).await.unwrap();
         session.execute("update server_task set lease_epoch = 7 where number = 1", vec![]).await.unwrap();
         session.commit().await.unwrap();
         let (lost, cancelled) = (lost.keep(|| NOW), cancelled.keep(|| NOW));
+        let third = taken(&open, "alpha-1", NOW).await.unwrap();
+        third.finish(&success(), NOW).await.unwrap();
+        let ended = third.keep(|| NOW);
         let soon = Duration::from_secs(10);
         tokio::time::timeout(soon, lost.lost.cancelled()).await.unwrap();
         tokio::time::timeout(soon, cancelled.cancelling.cancelled()).await.unwrap();
         assert!(!lost.cancelling.is_cancelled() && !cancelled.lost.is_cancelled());
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!ended.lost.is_cancelled(), "what was given back is not lost");
     }
 }
