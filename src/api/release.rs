@@ -2,11 +2,11 @@
 
 use application::package_choice::Choices;
 use application::release::{self, CreateRelease, ReleaseFilter, ReleaseProgression};
-use application::{List, Slice, named};
+use application::{List, Slice};
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::{get, post};
-use domain::{Environment, Release};
+use domain::Release;
 use serde_json::{Value, json};
 
 use crate::Shared;
@@ -191,23 +191,11 @@ async fn defects(call: Call, Path(id): Path<String>, parameters: Parameters) -> 
 
 async fn progression(call: Call, Path(id): Path<String>) -> Answer {
     let found = release::progression(&call.context, &call.actor, &call.space, &id).await?;
-    let filter = application::Filter::default();
-    let environments: Vec<Environment> =
-        named::list(&call.context, &call.actor, &call.space, &filter, Slice::ALL)
-            .await?
-            .items;
-    Ok(ok(render_progression(&found, &environments, &call.base())))
+    Ok(ok(render_progression(&found, &call.base())))
 }
 
-fn render_progression(found: &ReleaseProgression, environments: &[Environment], base: &str) -> Value {
+fn render_progression(found: &ReleaseProgression, base: &str) -> Value {
     let progression = &found.progression;
-    // A phase that stands for one environment has that environment's name.
-    let name_of = |name: &str| {
-        let environment = environments
-            .iter()
-            .find(|environment| environment.id.as_str() == name);
-        environment.map_or_else(|| name.to_string(), |environment| environment.name.clone())
-    };
     let phases: Vec<Value> = progression
         .phases
         .iter()
@@ -238,7 +226,7 @@ fn render_progression(found: &ReleaseProgression, environments: &[Environment], 
                 .collect();
             json!({
                 "Id": phase.id,
-                "Name": name_of(&phase.name),
+                "Name": phase.name,
                 "Progress": phase.state,
                 "Blocked": phase.blocked,
                 "Deployments": deployments,

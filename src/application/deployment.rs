@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use domain::deployment::Deployment;
+use domain::deployment::creation::{self, Known};
 use domain::event::Message;
 use domain::permission::Permission;
-use domain::project::{Project, TenantedDeploymentMode};
+use domain::project::Project;
 use domain::{
-    Channel, DeploymentId, DeploymentProcess, Environment, Machine, MachineId, Package, Problems, Release,
-    ServerTask, ServerTaskId, SpaceId, TaskKind, Timestamp, UserId, VariableSet, package_version, same_name,
+    Channel, DeploymentId, DeploymentProcess, Environment, Machine, MachineId, Problems, Release, ServerTask,
+    ServerTaskId, SpaceId, TaskKind, TenantId, Timestamp, UserId, VariableSet, package_version, same_name,
 };
 use serde_json::{Value, json};
 use storage::Session;
@@ -20,14 +21,6 @@ use storage::server_task::NewTask;
 use crate::event::record;
 use crate::named::load;
 use crate::{Actor, Context, Error, List, Result, Slice, environment, prompt, release};
-
-const DAY: i64 = 24 * 60 * 60 * 1000;
-/// An immediate deployment that has not begun after this time is given up (`deployments.md` 7.4).
-const PATIENCE: i64 = DAY;
-/// A scheduled one that has not begun so long after its time is given up.
-const SCHEDULED_PATIENCE: i64 = 30 * 60 * 1000;
-/// How far ahead a deployment can be scheduled.
-const FARTHEST: i64 = 30 * DAY;
 
 /// What is asked of new deployments: one for each environment, all or none.
 #[derive(Debug, Clone, Default)]
@@ -68,30 +61,6 @@ pub struct CreateDeployments {
     pub update_variables: bool,
 }
 
-/// Everything that a deployment runs on, as it stands when it is read.
-pub struct DeploymentSnapshot {
-    /// The deployment.
-    pub deployment: Deployment,
-    /// Its project.
-    pub project: Project,
-    /// Its release.
-    pub release: Release,
-    /// The release's channel.
-    pub channel: Channel,
-    /// Where to.
-    pub environment: Environment,
-    /// The release's copy of the process; its secrets are sealed for [`crate::sealing::Place::process`] of its id.
-    pub process: DeploymentProcess,
-    /// The release's copy of the variables; its secrets are sealed for [`crate::sealing::Place::variables`] of its id.
-    pub variables: VariableSet,
-    /// The machines of the environment.
-    pub machines: Vec<Machine>,
-    /// The rows of the packages that the release has chosen, as far as the built-in feed still has them.
-    pub packages: Vec<Package>,
-    /// The last deployment of the project to the environment that succeeded.
-    pub last_success: Option<Deployment>,
-}
-
 /// Makes one deployment and one task for each environment.
 ///
 /// # Errors
@@ -117,7 +86,8 @@ pub async fn create(
     }
     let environments = environment::resolve(&mut session, space, &wanted.environments).await?;
     let ground = Ground::load(&mut session, space, release).await?;
-    let mut problems = ground.problems(wanted, context.clock.now());
+    let mut problems = Problems::default();
+    ground.unknown_steps(wanted, &mut problems);
     let mut made = Vec::new();
     for (environment, (id, task_id)) in environments.iter().zip(ids) {
         let deployment = ground
@@ -220,49 +190,6 @@ pub async fn delete(context: &Context, actor: &Actor, space: &SpaceId, id: &str)
     Ok(())
 }
 
-/// Everything that a deployment runs on, read in one transaction. For the engine: nobody's permission is asked.
-///
-/// # Errors
-/// [`Error::NotFound`] when the deployment or something it stands on is gone.
-pub async fn snapshot(context: &Context, space: &SpaceId, id: &DeploymentId) -> Result<DeploymentSnapshot> {
-    let mut session = context.database.read().await?;
-    let session = &mut session;
-    let deployment = find(session, space, id.as_str()).await?.deployment;
-    let release = release::find(session, space, deployment.release_id.as_str()).await?;
-    let ground = Ground::load(session, space, release).await?;
-    let environment: Environment = load(session, space, deployment.environment_id.as_str()).await?;
-    let mut machines = storage::machine::all(session, space).await?;
-    machines.retain(|machine| machine.environment_ids.contains(&environment.id));
-    let mut packages = Vec::new();
-    for selected in &ground.release.selected_packages {
-        let package_id = ground.package_of(selected).unwrap_or_default();
-        packages.extend(crate::package::find_version(session, space, package_id, &selected.version).await?);
-    }
-    let last =
-        storage::deployment::last_success(session, space, &ground.project.id, environment.id.as_str(), "")
-            .await?;
-    let Ground {
-        project,
-        release,
-        channel,
-        process,
-        variables,
-        ..
-    } = ground;
-    Ok(DeploymentSnapshot {
-        deployment,
-        project,
-        release,
-        channel,
-        environment,
-        process,
-        variables,
-        machines,
-        packages,
-        last_success: last.map(|stored| stored.deployment),
-    })
-}
-
 /// What all deployments of one request stand on.
 pub(crate) struct Ground {
     pub(crate) space: SpaceId,
@@ -287,40 +214,8 @@ impl Ground {
         })
     }
 
-    fn package_of(&self, selected: &domain::release::SelectedPackage) -> Option<&str> {
-        let mut references = self
-            .process
-            .actions()
-            .flat_map(|(step, action)| action.packages.iter().map(move |package| (step, action, package)));
-        let found = references
-            .find(|(step, action, package)| selected.is_for(&step.name, &action.name, &package.name));
-        found.map(|(_, _, package)| package.package_id.as_str())
-    }
-
-    /// What is wrong with the request, whatever the environment.
-    fn problems(&self, wanted: &CreateDeployments, now: i64) -> Problems {
-        let mut problems = Problems::default();
-        let project = &self.project.name;
-        if self.project.is_disabled {
-            problems.add(format!(
-                "The project '{project}' is disabled. Enable it to deploy releases of it."
-            ));
-        }
-        if self.project.tenanted_deployment_mode == TenantedDeploymentMode::Tenanted {
-            problems.add(format!(
-                "The project '{project}' is deployed for tenants only, which this Server cannot do yet. Set its \
-                 TenantedDeploymentMode to Untenanted."
-            ));
-        }
-        if let Some(tenant) = wanted
-            .tenant
-            .as_deref()
-            .filter(|tenant| !tenant.trim().is_empty())
-        {
-            problems.add(format!(
-                "The request names the tenant '{tenant}'. This Server has no tenants yet; leave it out."
-            ));
-        }
+    /// Steps that are named and not there.
+    fn unknown_steps(&self, wanted: &CreateDeployments, problems: &mut Problems) {
         for name in &wanted.skip_step_names {
             if self.actions_named(name).is_empty() {
                 problems.add(format!(
@@ -335,27 +230,6 @@ impl Ground {
                 ));
             }
         }
-        for (_, action) in self.process.actions().filter(|(_, action)| action.is_required) {
-            if self.skipped(wanted).contains(&action.id) {
-                problems.add(format!(
-                    "The action '{}' is required and cannot be skipped. Leave it out of the list.",
-                    action.name
-                ));
-            }
-        }
-        if let Some(time) = wanted.queue_time
-            && time.0 > now + FARTHEST
-        {
-            problems.add(format!(
-                "The deployment is scheduled for {time}, more than 30 days ahead. Choose an earlier time."
-            ));
-        }
-        if let Some(expiry) = wanted.queue_time_expiry
-            && expiry.0 <= wanted.queue_time.map_or(now, |time| time.0.max(now))
-        {
-            problems.add(format!("The deployment must not start after {expiry}, which is before it may start. Choose a later time."));
-        }
-        problems
     }
 
     fn actions_named(&self, name: &str) -> Vec<String> {
@@ -396,62 +270,64 @@ impl Ground {
         wanted: &CreateDeployments,
         problems: &mut Problems,
     ) -> Result<Deployment> {
-        let progression = release::progression_of(session, &self.space, &self.release).await?;
-        if let Some(obstacle) = progression.obstacle(&environment.id) {
-            problems.add(format!(
-                "The release {} of '{}' cannot be deployed to '{}': {obstacle}.",
-                self.release.version, self.project.name, environment.name
-            ));
-        }
         let machines = storage::machine::all(session, &self.space).await?;
-        let specific = chosen(&machines, &wanted.specific_machines, environment, problems);
-        let excluded = chosen(&machines, &wanted.excluded_machines, environment, problems);
-        for machine in machines
-            .iter()
-            .filter(|one| specific.contains(&one.id) && excluded.contains(&one.id))
-        {
-            problems.add(format!(
-                "The machine '{}' is both chosen and excluded. Take it out of one of the lists.",
-                machine.name
-            ));
-        }
         let asked = prompt::asked(&self.variables, &self.release, environment);
         let form_values = prompt::answers(&asked, &wanted.form_values, &wanted.variables, problems);
-        let now = context.clock.now();
-        let queue_time = wanted.queue_time.map(|time| Timestamp(time.0.max(now)));
-        let scheduled = queue_time.is_some_and(|time| time.0 > now);
-        let patience = if scheduled { SCHEDULED_PATIENCE } else { PATIENCE };
-        let expiry = wanted
-            .queue_time_expiry
-            .unwrap_or(Timestamp(queue_time.map_or(now, |time| time.0) + patience));
+        let now = Timestamp(context.clock.now());
         let changes = self.changes(session, environment).await?;
-        Ok(Deployment {
+        let deployment = Deployment {
             space_id: self.space.clone(),
             release_id: self.release.id.clone(),
             environment_id: environment.id.clone(),
+            tenant_id: wanted
+                .tenant
+                .clone()
+                .filter(|tenant| !tenant.trim().is_empty())
+                .map(TenantId::from_text),
             project_id: self.project.id.clone(),
             channel_id: self.channel.id.clone(),
             deployment_process_id: self.process.id.clone(),
             manifest_variable_set_id: Some(self.variables.id.clone()),
             name: format!("Deploy to {}", environment.name),
-            created: Timestamp(now),
+            created: now,
             deployed_by: actor.username().to_string(),
             deployed_by_id: UserId::from_text(actor.user_id().unwrap_or_default()),
             comments: wanted.comments.clone(),
             skip_actions: self.skipped(wanted),
-            specific_machine_ids: specific,
-            excluded_machine_ids: excluded,
+            specific_machine_ids: chosen(&machines, &wanted.specific_machines),
+            excluded_machine_ids: chosen(&machines, &wanted.excluded_machines),
             force_package_download: wanted
                 .force_package_download
                 .unwrap_or(self.project.force_package_download),
             force_package_redeployment: wanted.force_package_redeployment,
             use_guided_failure: wanted.use_guided_failure,
-            form_values,
-            queue_time,
-            queue_time_expiry: Some(expiry),
+            queue_time: wanted.queue_time,
+            queue_time_expiry: wanted.queue_time_expiry,
             changes_markdown: markdown(&changes),
             changes: changes.iter().map(change).collect(),
             ..Deployment::default()
+        };
+        let in_environment = machines
+            .iter()
+            .filter(|machine| machine.environment_ids.contains(&environment.id));
+        let known = Known {
+            project: &self.project,
+            release: &self.release,
+            environment,
+            progression: &release::progression_of(session, &self.space, &self.release).await?,
+            process: &self.process,
+            // The answers have been looked at above; those to secrets are sealed here, too.
+            variables: &VariableSet::default(),
+            machines: &in_environment.map(|machine| machine.id.clone()).collect(),
+            now,
+        };
+        problems.extend(creation::problems(&deployment, &known));
+        let (from, until) = creation::queue_times(&deployment, now);
+        Ok(Deployment {
+            form_values,
+            queue_time: Some(from),
+            queue_time_expiry: Some(until),
+            ..deployment
         })
     }
 
@@ -569,30 +445,21 @@ async fn find_release(session: &mut Session, space: &SpaceId, wanted: &CreateDep
     })
 }
 
-/// The machines that a caller names by id, name or slug. They must be in the environment.
-fn chosen(
-    machines: &[Machine],
-    wanted: &[String],
-    environment: &Environment,
-    problems: &mut Problems,
-) -> Vec<MachineId> {
-    let mut ids = Vec::new();
-    for text in wanted {
-        let same = |machine: &&Machine| {
+/// The machines that a caller names by id, name or slug. What is no machine is kept as it is, and refused with the
+/// other problems.
+fn chosen(machines: &[Machine], wanted: &[String]) -> Vec<MachineId> {
+    let find = |text: &String| {
+        let found = machines.iter().find(|machine| {
             machine.id.as_str().eq_ignore_ascii_case(text)
                 || same_name(&machine.name, text)
                 || machine.slug.eq_ignore_ascii_case(text)
-        };
-        match machines.iter().find(same) {
-            None => problems.add(format!("The machine '{text}' does not exist in this space. Name one that does.")),
-            Some(machine) if !machine.environment_ids.contains(&environment.id) => problems.add(format!(
-                "The machine '{}' is not in the environment '{}'. Leave it out, or add it to the environment.",
-                machine.name, environment.name
-            )),
-            Some(machine) => ids.push(machine.id.clone()),
-        }
-    }
-    ids
+        });
+        found.map_or_else(
+            || MachineId::from_text(text.as_str()),
+            |machine| machine.id.clone(),
+        )
+    };
+    wanted.iter().map(find).collect()
 }
 
 fn change(release: &Release) -> Value {

@@ -73,18 +73,23 @@ impl Resource for Lifecycle {
 /// [`crate::Error::NotFound`], or without LifecycleView.
 pub async fn preview(context: &Context, actor: &Actor, space: &SpaceId, id: &str) -> Result<Lifecycle> {
     let mut lifecycle: Lifecycle = crate::named::get(context, actor, space, id).await?;
+    let mut session = context.database.read().await?;
+    let environments: Vec<Environment> = named::all(&mut session, space).await?;
+    give_phases(&mut lifecycle, &environments);
+    Ok(lifecycle)
+}
+
+/// Gives a lifecycle without phases one for each environment, with its name.
+pub(crate) fn give_phases(lifecycle: &mut Lifecycle, environments: &[Environment]) {
     if lifecycle.phases.is_empty() {
-        let mut session = context.database.read().await?;
-        let environments: Vec<Environment> = named::all(&mut session, space).await?;
-        let phase = |environment: Environment| Phase {
+        let phase = |environment: &Environment| Phase {
             id: environment.id.to_string(),
-            name: environment.name,
-            optional_deployment_targets: vec![environment.id],
+            name: environment.name.clone(),
+            optional_deployment_targets: vec![environment.id.clone()],
             ..Phase::default()
         };
-        lifecycle.phases = environments.into_iter().map(phase).collect();
+        lifecycle.phases = environments.iter().map(phase).collect();
     }
-    Ok(lifecycle)
 }
 
 /// The projects that follow a lifecycle.

@@ -399,8 +399,9 @@ pub(crate) async fn progression_of(
     let project: Project = load(session, space, release.project_id.as_str()).await?;
     let channels = storage::channel::of_project(session, space, &project.id).await?;
     let channel = Channel::choose(&channels, Some(&release.channel_id), &project.name)?;
-    let lifecycle: Lifecycle = load(session, space, channel.lifecycle(&project).as_str()).await?;
+    let mut lifecycle: Lifecycle = load(session, space, channel.lifecycle(&project).as_str()).await?;
     let environments: Vec<Environment> = named::all(session, space).await?;
+    crate::lifecycle::give_phases(&mut lifecycle, &environments);
     let environments: Vec<EnvironmentId> = environments
         .into_iter()
         .map(|environment| environment.id)
