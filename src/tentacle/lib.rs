@@ -1,0 +1,22 @@
+#![doc = include_str!("README.md")]
+
+pub mod agent;
+mod command;
+mod command_line;
+mod configuration;
+mod durable_file;
+mod failure;
+mod file_transfer;
+mod free_space;
+mod instance;
+mod machine_key;
+mod output;
+mod registration;
+mod script;
+mod settings_file;
+mod surroundings;
+mod trusted_server;
+
+pub use command::run;
+pub use output::Output;
+pub use surroundings::Surroundings;
