@@ -16,6 +16,8 @@ pub struct Deployment<'a> {
     pub package: PackageFile,
     /// Where it was unpacked; none before that.
     pub extracted: Option<PathBuf>,
+    /// Where it was copied to; none when it stays where it was unpacked.
+    pub custom: Option<PathBuf>,
 }
 
 impl<'a> Deployment<'a> {
@@ -25,13 +27,15 @@ impl<'a> Deployment<'a> {
             runner,
             package,
             extracted: None,
+            custom: None,
         }
     }
 
     /// Where scripts run: the folder of the application, once there is one (7.3).
     pub fn current_folder(&self) -> &Path {
-        self.extracted
+        self.custom
             .as_deref()
+            .or(self.extracted.as_deref())
             .unwrap_or(&self.runner.working_directory)
     }
 

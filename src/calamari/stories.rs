@@ -541,3 +541,42 @@ fn python_has_the_same_functions() {
     }
     workspace.assert_no_helper_files();
 }
+
+#[test]
+fn a_package_is_copied_to_the_folder_that_the_step_names() {
+    use std::os::unix::fs::PermissionsExt;
+    let workspace = Workspace::new();
+    let site = workspace.path("site");
+    std::fs::create_dir(&site).expect("made");
+    std::fs::write(site.join("kept.txt"), "kept").expect("written");
+    std::fs::write(site.join("index.html"), "old").expect("written");
+    let workspace = workspace
+        .with("Site", &site.display().to_string())
+        .with("Octopus.Action.Package.CustomInstallationDirectory", "#{Site}");
+    let outcome = workspace.deploy(
+        "Acme.Web.1.2.3.zip",
+        &[
+            ("index.html", "new"),
+            ("bin/run", "x"),
+            ("PostDeploy.sh", "chmod 700 bin/run; echo in $PWD"),
+        ],
+    );
+    assert_eq!(outcome.code, 0, "{}", outcome.error);
+    assert!(outcome.output.contains(&format!("in {}", site.display())));
+    assert_eq!(names(&site), ["bin", "index.html", "kept.txt"]);
+    assert_eq!(
+        std::fs::read_to_string(site.join("index.html")).expect("text"),
+        "new"
+    );
+    let mode = std::fs::metadata(site.join("bin/run"))
+        .expect("a file")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700);
+    for (folder, says) in [("relative/folder", "relative"), ("#{Nope}/x", "evaluat")] {
+        let workspace = Workspace::new().with("Octopus.Action.Package.CustomInstallationDirectory", folder);
+        let outcome = workspace.deploy("Acme.Web.1.2.3.zip", &[("a", "1")]);
+        assert_eq!(outcome.code, 1);
+        assert!(outcome.error.contains(says), "{}", outcome.error);
+    }
+}

@@ -17,7 +17,7 @@ const INSTALL: [Convention; 11] = [
     unbuilt_feature::refuse_config_files,
     |deployment| configured_script::run(deployment, Stage::PreDeploy),
     |deployment| packaged_script::run(deployment, Stage::PreDeploy),
-    installation_folder::tell,
+    installation_folder::install,
     |deployment| packaged_script::run(deployment, Stage::Deploy),
     |deployment| configured_script::run(deployment, Stage::Deploy),
     |deployment| packaged_script::run(deployment, Stage::PostDeploy),
@@ -91,8 +91,8 @@ fn roll_back(deployment: &mut Deployment<'_>, failure: &Failure) {
     log.error("Running rollback conventions...");
     let rolled_back = ROLL_BACK
         .iter()
-        .chain(&CLEAN_UP)
-        .try_for_each(|convention| convention(deployment));
+        .try_for_each(|convention| convention(deployment))
+        .and_then(|()| all(deployment, &CLEAN_UP));
     for outcome in [rolled_back, deployment.record(false, now())] {
         if let Err(second) = outcome
             && second.message != failure.message

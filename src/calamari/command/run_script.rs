@@ -59,6 +59,7 @@ pub fn run(runner: &mut Runner) -> Result<i32, Failure> {
             runner,
             package,
             extracted,
+            custom: None,
         }
         .record(exit_code == 0, deployment::now())?;
     }

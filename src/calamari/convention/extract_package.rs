@@ -31,14 +31,10 @@ pub fn to_application_folder(deployment: &mut Deployment<'_>) -> Result<(), Fail
         folder.join(&version).display()
     ));
     let package = &deployment.package;
-    let extracted = package::extract(
-        &package.path,
-        package.archive,
-        &folder,
-        &version,
-        Limits::default(),
-    )
-    .map_err(|error| Failure::unexpected(format!("Could not extract {}: {error}", package.path.display())))?;
+    let extracted = package::extract(&package.path, package.archive, &folder, &version, limits(runner)?)
+        .map_err(|error| {
+            Failure::unexpected(format!("Could not extract {}: {error}", package.path.display()))
+        })?;
     runner
         .log
         .verbose(&format!("Extracted {} files", extracted.files));
@@ -50,6 +46,31 @@ pub fn to_application_folder(deployment: &mut Deployment<'_>) -> Result<(), Fail
     runner.output("Package.ExtractedFileCount", &extracted.files.to_string())?;
     deployment.extracted = Some(extracted.folder);
     Ok(())
+}
+
+/// The limits of every package, and those that the step sets.
+pub(crate) fn limits(runner: &Runner) -> Result<Limits, Failure> {
+    const SET: &str = "Octopus.Calamari.ArchiveLimits";
+    let mut limits = Limits::default();
+    let variables = &runner.variables;
+    if !variables.flag(&format!("{SET}.Enabled"), false)? {
+        return Ok(limits);
+    }
+    let number = |name: &str| -> Result<Option<u64>, Failure> {
+        Ok(variables
+            .text(&format!("{SET}.{name}"))?
+            .trim()
+            .parse()
+            .ok()
+            .filter(|number| *number > 0))
+    };
+    if let Some(bytes) = number("MaximumUncompressedSize")? {
+        limits.bytes = limits.bytes.min(bytes);
+    }
+    if let Some(ratio) = number("MaximumCompressionRatio")? {
+        (limits.ratio, limits.free_bytes) = (limits.ratio.min(ratio), 0);
+    }
+    Ok(limits)
 }
 
 fn application_root(runner: &Runner) -> Result<PathBuf, Failure> {

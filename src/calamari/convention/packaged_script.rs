@@ -54,7 +54,12 @@ pub fn run(deployment: &mut Deployment<'_>, stage: Stage) -> Result<(), Failure>
             script.display()
         )));
     }
-    delete(deployment, stage)
+    // Those of the roll-back go with the clean-up, which may be skipped.
+    if stage == Stage::DeployFailed {
+        Ok(())
+    } else {
+        delete(deployment, stage)
+    }
 }
 
 /// Deletes the scripts of a stage, unless they are to stay.

@@ -47,13 +47,21 @@ const REFUSED_WITH_CONFIG_FILES: [(&str, &str); 2] = [
     ),
 ];
 
+const PURGE: &str = "Octopus.Action.Package.CustomInstallationDirectoryShouldBePurgedBeforeDeployment";
+
 /// Looks at what is asked for, before anything is done.
 ///
 /// # Errors
 /// A feature that is not built.
 pub fn refuse(deployment: &mut Deployment<'_>) -> Result<(), Failure> {
     refuse_in(deployment.runner)?;
-    refuse_custom_folder(deployment)
+    let variables = &deployment.runner.variables;
+    if variables.filled(CUSTOM)?.is_some() && variables.flag(PURGE, false)? {
+        return Err(refusal(&format!(
+            "Purging the custom installation folder ({PURGE})"
+        )));
+    }
+    Ok(())
 }
 
 /// The same for a step without a deployment.
@@ -93,19 +101,6 @@ pub fn refuse_config_files(deployment: &mut Deployment<'_>) -> Result<(), Failur
         }
     }
     Ok(())
-}
-
-/// A custom installation folder is not built either.
-///
-/// # Errors
-/// One is asked for.
-pub fn refuse_custom_folder(deployment: &Deployment<'_>) -> Result<(), Failure> {
-    match deployment.runner.variables.filled(CUSTOM)? {
-        Some(folder) => Err(refusal(&format!(
-            "A custom installation folder ({CUSTOM} = {folder})"
-        ))),
-        None => Ok(()),
-    }
 }
 
 fn refusal(what: &str) -> Failure {

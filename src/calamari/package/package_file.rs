@@ -66,9 +66,12 @@ impl PackageFile {
                      .tgz or .tar.bz2"
                 ))
             })?;
-        if archive == Archive::Nupkg
-            && let Some((id, version)) = manifest::read(path)?
-        {
+        if archive == Archive::Nupkg {
+            let (id, version) = manifest::read(path)?.ok_or_else(|| {
+                Failure::unexpected(format!(
+                    "The package {text} has no readable .nuspec at its top, which would say which package it is; pack it again"
+                ))
+            })?;
             return Ok(Self {
                 path: path.to_owned(),
                 id,

@@ -475,3 +475,14 @@ fn headers_that_disagree_are_refused() {
     let error = Place::new().refused(Archive::Zip, &bytes);
     assert!(error.contains("good.txt"), "{error}");
 }
+
+#[test]
+fn a_name_that_would_fill_the_memory_is_refused() {
+    let endless = vec![b'a'; 20 << 20];
+    let tar = tar_of(&[
+        ("././@LongLink", tar::EntryType::GNULongName, "", &endless),
+        ("x", FILE, "", b""),
+    ]);
+    let error = Place::new().refused(Archive::TarGz, &gzip(&tar));
+    assert!(error.contains("too long"), "{error}");
+}

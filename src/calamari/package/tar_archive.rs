@@ -13,7 +13,7 @@ pub(crate) fn extract(
     must_be_closed: bool,
     writer: &mut EntryWriter,
 ) -> Result<(), ArchiveError> {
-    let (closed, between_entries) = (Cell::new(false), Cell::new(false));
+    let (closed, between_entries) = (Cell::new(false), Cell::new(None));
     let mut archive = tar::Archive::new(Watched {
         stream,
         closed: &closed,
@@ -22,9 +22,9 @@ pub(crate) fn extract(
     let damaged = |error: io::Error| ArchiveError::Damaged(error.to_string());
     let mut entries = archive.entries().map_err(damaged)?;
     loop {
-        between_entries.set(true);
+        between_entries.set(Some(0));
         let Some(entry) = entries.next() else { break };
-        between_entries.set(false);
+        between_entries.set(None);
         let mut entry = entry.map_err(damaged)?;
         let name = text(&entry.path_bytes());
         let header = entry.header();
@@ -65,10 +65,17 @@ pub(crate) fn extract(
             }
         }
     }
-    between_entries.set(false);
+    between_entries.set(None);
     // The checksum of a compressed stream is looked at when its end is read.
     let mut rest = archive.into_inner();
-    io::copy(&mut rest, &mut io::sink()).map_err(damaged)?;
+    let (mut ignored, mut chunk) = (0, vec![0; 64 << 10]);
+    loop {
+        match rest.read(&mut chunk).map_err(damaged)? {
+            0 => break,
+            read => ignored += read as u64,
+        }
+        writer.admit(ignored)?;
+    }
     if must_be_closed && !closed.get() {
         return Err(ArchiveError::Damaged(
             "it ends without its closing block".to_owned(),
@@ -81,20 +88,32 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Notes whether the last block that was read is the empty one that closes an archive.
+/// More than this between two entries is no name, but an attempt to fill the memory.
+const LONGEST_HEADER: u64 = 16 << 20;
+
+/// Notes whether the last block that was read is the empty one that closes an archive, and bounds what stands between entries:
+/// long names and other attributes are read into memory.
 struct Watched<'a, R> {
     stream: R,
     closed: &'a Cell<bool>,
-    /// What is read now is a header, or the rest of a block before it.
-    between_entries: &'a Cell<bool>,
+    /// Bytes of headers since the last entry; none while the contents of an entry are read.
+    between_entries: &'a Cell<Option<u64>>,
 }
 
 impl<R: Read> Read for Watched<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.stream.read(buffer)?;
-        if read > 0 && self.between_entries.get() {
+        if let Some(before) = self.between_entries.get().filter(|_| read > 0) {
             self.closed
                 .set(read == 512 && buffer[..read].iter().all(|byte| *byte == 0));
+            let so_far = before + read as u64;
+            if so_far > LONGEST_HEADER {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "the name of an entry is too long",
+                ));
+            }
+            self.between_entries.set(Some(so_far));
         }
         Ok(read)
     }

@@ -1,7 +1,8 @@
 //! Packages that a script asks for, put beside it (12.6), and the package that the script itself lies in (12.1).
 
+use crate::convention::extract_package::limits;
 use crate::failure::Failure;
-use crate::package::{self, Limits, PackageFile};
+use crate::package::{self, PackageFile};
 use crate::runner::Runner;
 use std::path::{Path, PathBuf};
 
@@ -102,7 +103,7 @@ fn unpack(runner: &Runner, path: &Path, name: &str) -> Result<PathBuf, Failure> 
         package.archive,
         &runner.working_directory,
         name,
-        Limits::default(),
+        limits(runner)?,
     )
     .map(|extracted| extracted.folder)
     .map_err(|error| Failure::unexpected(format!("Could not extract {}: {error}", path.display())))
