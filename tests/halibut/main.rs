@@ -2,4 +2,8 @@
 //! with wrong certificates, and fed with mutated bytes.
 
 mod call;
+mod certificate;
+mod golden;
 mod party;
+mod raw_tls;
+mod transcript;

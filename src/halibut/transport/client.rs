@@ -71,6 +71,14 @@ impl Client {
         self.pool.clear(&(uri.clone(), thumbprint.clone()));
     }
 
+    /// Says goodbye on all idle connections.
+    pub async fn close(&self) {
+        let pools = std::mem::take(&mut *self.pool.lock());
+        for idle in pools.into_values().flatten() {
+            idle.link.end().await;
+        }
+    }
+
     /// Number of idle connections to an agent.
     pub fn idle(&self, uri: &ListeningUri, thumbprint: &Thumbprint) -> usize {
         self.pool

@@ -18,6 +18,9 @@ use crate::transport::tls::OwnCertificate;
 /// Shortest and longest pause between two rounds of attempts (`tentacle-protocol.md` 2.8).
 const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(120));
 
+/// Pause after a connection that had lasted for a while, times one to two.
+const PROMPT: Duration = Duration::from_millis(250);
+
 /// What a polling client is made of.
 pub struct PollingOptions {
     /// The Server.
@@ -170,8 +173,8 @@ impl Poller {
         let mut failing_since: Option<Instant> = None;
         loop {
             let reason = self.round().await;
-            let was_connected = self.state.borrow().is_connected();
-            if was_connected {
+            let lived = self.connected_for();
+            if lived.is_some() {
                 failing_since = None;
             }
             self.state.send_replace(PollingState::Connecting {
@@ -179,7 +182,11 @@ impl Poller {
                 last_error: Some(reason.clone()),
             });
             let since = *failing_since.get_or_insert_with(Instant::now);
-            let pause = since.elapsed().mul_f64(factor).clamp(PAUSE.0, PAUSE.1);
+            let pause = match lived {
+                // A Server closes a connection to cancel a call; the next call should not have to wait for us.
+                Some(lived) if lived >= PAUSE.0 => PROMPT.mul_f64(factor),
+                _ => since.elapsed().mul_f64(factor).clamp(PAUSE.0, PAUSE.1),
+            };
             self.tell(Event::PollingFailed {
                 server: self.options.server.to_string(),
                 reason,
@@ -244,6 +251,14 @@ impl Poller {
             Err(error) => {
                 format!("{error}; check that the Server knows this agent by its thumbprint and subscription")
             }
+        }
+    }
+
+    /// How long the last connection had been accepted, if it was.
+    fn connected_for(&self) -> Option<Duration> {
+        match &*self.state.borrow() {
+            PollingState::Connected { since } => Some(since.elapsed().unwrap_or_default()),
+            PollingState::Connecting { .. } => None,
         }
     }
 
