@@ -69,6 +69,12 @@ fn all(deployment: &mut Deployment<'_>, conventions: &[Convention]) -> Result<()
             break;
         }
         convention(deployment)?;
+        if let Some(signal) = deployment.runner.interruption.signal() {
+            return Err(Failure {
+                message: format!("The deployment was asked to stop (signal {signal})"),
+                exit_code: 128 + signal,
+            });
+        }
     }
     Ok(())
 }
@@ -89,8 +95,11 @@ fn roll_back(deployment: &mut Deployment<'_>, failure: &Failure) {
         .variables
         .set("OctopusLastErrorMessage", &failure.message);
     log.error("Running rollback conventions...");
+    // Who asked to stop does not want another script to start.
+    let stopped = deployment.runner.interruption.signal().is_some();
     let rolled_back = ROLL_BACK
         .iter()
+        .filter(|_| !stopped)
         .try_for_each(|convention| convention(deployment))
         .and_then(|()| all(deployment, &CLEAN_UP));
     for outcome in [rolled_back, deployment.record(false, now())] {

@@ -3,7 +3,7 @@
 use super::installation_folder::OUTPUTS;
 use crate::deployment::Deployment;
 use crate::failure::Failure;
-use crate::package::{self, Limits};
+use crate::package::{self, ArchiveError, Limits};
 use crate::runner::Runner;
 use std::path::{Path, PathBuf};
 use versioning::package_file_name::escape;
@@ -31,10 +31,15 @@ pub fn to_application_folder(deployment: &mut Deployment<'_>) -> Result<(), Fail
         folder.join(&version).display()
     ));
     let package = &deployment.package;
-    let extracted = package::extract(&package.path, package.archive, &folder, &version, limits(runner)?)
-        .map_err(|error| {
-            Failure::unexpected(format!("Could not extract {}: {error}", package.path.display()))
-        })?;
+    let extracted = package::extract(
+        &package.path,
+        package.archive,
+        &folder,
+        &version,
+        limits(runner)?,
+        &runner.interruption,
+    )
+    .map_err(|error| not_extracted(runner, &package.path, &error))?;
     runner
         .log
         .verbose(&format!("Extracted {} files", extracted.files));
@@ -46,6 +51,18 @@ pub fn to_application_folder(deployment: &mut Deployment<'_>) -> Result<(), Fail
     runner.output("Package.ExtractedFileCount", &extracted.files.to_string())?;
     deployment.extracted = Some(extracted.folder);
     Ok(())
+}
+
+/// What the log says of a package that could not be unpacked.
+pub(crate) fn not_extracted(runner: &Runner, package: &Path, error: &ArchiveError) -> Failure {
+    let failure = Failure::unexpected(format!("Could not extract {}: {error}", package.display()));
+    match runner.interruption.signal() {
+        Some(signal) => Failure {
+            exit_code: 128 + signal,
+            ..failure
+        },
+        None => failure,
+    }
 }
 
 /// The limits of every package, and those that the step sets.

@@ -35,6 +35,9 @@ pub enum ArchiveError {
     /// More than a package may hold.
     #[error("{0}; make the package smaller, or split it")]
     TooLarge(String),
+    /// The process was asked to stop.
+    #[error("it was asked to stop before the package was unpacked")]
+    Stopped,
     /// The package or the folder cannot be used.
     #[error("{attempted}: {error}{}", hint(error))]
     Io {

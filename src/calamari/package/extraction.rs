@@ -1,5 +1,6 @@
 //! Unpacks a package into a new folder: all of it, or nothing (security: "Archives").
 
+use crate::interruption::Interruption;
 use crate::package::ArchiveError;
 use crate::package::entry_name::EntryName;
 use crate::package::jail::{Jail, ambiguous};
@@ -12,6 +13,7 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What a package may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,13 +60,14 @@ pub fn extract(
     parent: &Path,
     name: &str,
     limits: Limits,
+    interruption: &Interruption,
 ) -> Result<Extracted, ArchiveError> {
     std::fs::create_dir_all(parent).map_err(ArchiveError::io(format!(
         "Could not create the folder {}",
         parent.display()
     )))?;
     let staging = Staging::new(parent)?;
-    let (files, handle) = extract_into(package, archive, &staging.path, limits)?;
+    let (files, handle) = extract_into(package, archive, &staging.path, limits, interruption)?;
     syncfs(&handle).map_err(|error| {
         ArchiveError::io(format!("Could not sync {}", staging.path.display()))(error.into())
     })?;
@@ -81,6 +84,7 @@ pub fn extract_into(
     archive: Archive,
     folder: &Path,
     limits: Limits,
+    interruption: &Interruption,
 ) -> Result<(u64, std::os::fd::OwnedFd), ArchiveError> {
     let opening = || format!("Could not open the package {}", package.display());
     let file = File::open(package).map_err(ArchiveError::io(opening()))?;
@@ -88,6 +92,7 @@ pub fn extract_into(
     let mut writer = EntryWriter {
         jail: Jail::open(folder)?,
         limits,
+        interruption: interruption.clone(),
         package_length: length,
         entries: 0,
         bytes: 0,
@@ -109,6 +114,7 @@ pub fn extract_into(
 pub(crate) struct EntryWriter {
     jail: Jail,
     limits: Limits,
+    interruption: Interruption,
     package_length: u64,
     entries: u64,
     bytes: u64,
@@ -258,6 +264,9 @@ impl EntryWriter {
                 format!("it goes on after the {} bytes that are announced", entry.length),
             ));
         }
+        if self.interruption.signal().is_some() {
+            return Err(ArchiveError::Stopped);
+        }
         self.bytes += read as u64;
         self.admit(self.bytes)?;
         Ok(read)
@@ -299,19 +308,59 @@ pub(crate) fn too_many_entries(limits: Limits) -> ArchiveError {
 struct Staging {
     path: PathBuf,
     published: bool,
+    /// Held while this process works in the folder; without it, the folder was left by one that was killed.
+    _lock: File,
 }
+
+const STAGING: &str = ".extracting-";
+
+/// A younger folder may just not be locked yet.
+const YOUNGEST_LEFTOVER: Duration = Duration::from_secs(10);
 
 impl Staging {
     fn new(parent: &Path) -> Result<Self, ArchiveError> {
-        let path = parent.join(format!(".extracting-{}", uuid::Uuid::new_v4().simple()));
-        std::fs::create_dir(&path).map_err(ArchiveError::io(format!(
-            "Could not create the folder {}",
-            path.display()
-        )))?;
-        Ok(Self {
-            path,
-            published: false,
-        })
+        Self::sweep(parent);
+        let path = parent.join(format!("{STAGING}{}", uuid::Uuid::new_v4().simple()));
+        let made = || {
+            std::fs::create_dir(&path)?;
+            let lock = File::open(&path)?;
+            lock.lock_shared()?;
+            Ok(lock)
+        };
+        match made() {
+            Ok(lock) => Ok(Self {
+                path,
+                published: false,
+                _lock: lock,
+            }),
+            Err(error) => Err(ArchiveError::io(format!(
+                "Could not create the folder {}",
+                path.display()
+            ))(error)),
+        }
+    }
+
+    /// Removes what processes left that were killed. One that cannot be removed now is tried again the next time.
+    fn sweep(parent: &Path) {
+        let Ok(entries) = std::fs::read_dir(parent) else {
+            return;
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let named = path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(STAGING));
+            let old = path
+                .metadata()
+                .and_then(|found| found.modified())
+                .is_ok_and(|modified| {
+                    modified
+                        .elapsed()
+                        .is_ok_and(|elapsed| elapsed >= YOUNGEST_LEFTOVER)
+                });
+            if named && old && File::open(&path).is_ok_and(|folder| folder.try_lock().is_ok()) {
+                std::fs::remove_dir_all(&path).ok();
+            }
+        }
     }
 
     fn publish(mut self, parent: &Path, name: &str) -> Result<PathBuf, ArchiveError> {

@@ -1,6 +1,7 @@
 //! Stories of archives, good and hostile (security: A01 to A18, as far as unpacking goes).
 
 use super::*;
+use crate::interruption::Interruption;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use zip::write::SimpleFileOptions;
@@ -27,7 +28,14 @@ impl Place {
     fn unpack_with(&self, archive: Archive, bytes: &[u8], limits: Limits) -> Result<Extracted, ArchiveError> {
         let package = self.path("package");
         std::fs::write(&package, bytes).expect("written");
-        extract(&package, archive, &self.path("apps"), "1.0.0", limits)
+        extract(
+            &package,
+            archive,
+            &self.path("apps"),
+            "1.0.0",
+            limits,
+            &Interruption::default(),
+        )
     }
 
     /// The message of a refusal, after which nothing is left behind.
@@ -485,4 +493,30 @@ fn a_name_that_would_fill_the_memory_is_refused() {
     ]);
     let error = Place::new().refused(Archive::TarGz, &gzip(&tar));
     assert!(error.contains("too long"), "{error}");
+}
+
+#[test]
+fn what_a_killed_process_left_is_swept_and_a_stop_leaves_nothing() {
+    let place = Place::new();
+    let left = place.path("apps/.extracting-left");
+    std::fs::create_dir_all(left.join("sub")).expect("made");
+    let earlier = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    std::fs::File::open(&left)
+        .expect("a folder")
+        .set_modified(earlier)
+        .expect("set");
+    let stopped = Interruption::default();
+    stopped.raise(15);
+    let package = place.path("package");
+    std::fs::write(&package, zip_of(&[("a", b"1")])).expect("written");
+    let error = extract(
+        &package,
+        Archive::Zip,
+        &place.path("apps"),
+        "1.0.0",
+        Limits::default(),
+        &stopped,
+    );
+    assert!(matches!(error, Err(ArchiveError::Stopped)));
+    place.assert_nothing_left();
 }

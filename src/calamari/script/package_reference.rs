@@ -1,6 +1,6 @@
 //! Packages that a script asks for, put beside it (12.6), and the package that the script itself lies in (12.1).
 
-use crate::convention::extract_package::limits;
+use crate::convention::extract_package::{limits, not_extracted};
 use crate::failure::Failure;
 use crate::package::{self, PackageFile};
 use crate::runner::Runner;
@@ -98,15 +98,10 @@ pub fn stage(runner: &mut Runner) -> Result<(), Failure> {
 
 fn unpack(runner: &Runner, path: &Path, name: &str) -> Result<PathBuf, Failure> {
     let package = PackageFile::open(path)?;
-    package::extract(
-        path,
-        package.archive,
-        &runner.working_directory,
-        name,
-        limits(runner)?,
-    )
-    .map(|extracted| extracted.folder)
-    .map_err(|error| Failure::unexpected(format!("Could not extract {}: {error}", path.display())))
+    let (folder, limits) = (&runner.working_directory, limits(runner)?);
+    package::extract(path, package.archive, folder, name, limits, &runner.interruption)
+        .map(|extracted| extracted.folder)
+        .map_err(|error| not_extracted(runner, path, &error))
 }
 
 /// Moves what a folder holds into another one, replacing files there, and removes it. Links are moved, not followed.
