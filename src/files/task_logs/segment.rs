@@ -69,10 +69,16 @@ impl Segment {
     }
 
     /// Closes the segment for ever: finds the length of its whole lines, records it, cuts the rest off. Nothing that
-    /// a late writer appends afterwards is ever read.
+    /// a late writer appends afterwards is ever read. An epoch that never wrote is sealed empty, lest it still begins.
     pub(super) fn seal(&self) -> std::io::Result<()> {
         if self.recorded_length()?.is_some() {
             return Ok(());
+        }
+        if !self.path().try_exists()? {
+            return match crate::spool::write_small(&self.length_path(), b"0", false) {
+                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+                _ => Ok(()),
+            };
         }
         let mut lines = Lines::at(self, 0, 0, None)?;
         while lines.next_event()?.is_some() {}

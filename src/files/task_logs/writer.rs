@@ -55,6 +55,9 @@ impl LogWriter {
         std::fs::create_dir_all(&folder).map_err(io)?;
         let segment = Segment::new(&folder, epoch);
         let (mut written, mut size) = (Written::default(), 0);
+        for former in (1..epoch).map(|epoch| Segment::new(&folder, epoch)) {
+            former.seal().map_err(io)?;
+        }
         for former in Segment::list(&folder).map_err(io)? {
             if former.epoch >= epoch {
                 return Err(Error::Superseded {
@@ -63,7 +66,6 @@ impl LogWriter {
                     newer: former.epoch,
                 });
             }
-            former.seal().map_err(io)?;
             let limit = former.recorded_length().map_err(io)?;
             let mut lines = Lines::at(&former, 0, 0, limit).map_err(io)?;
             while let Some(event) = lines.next_event().map_err(io)? {
@@ -77,6 +79,13 @@ impl LogWriter {
             .open(segment.path())
             .map_err(io)?;
         sync_folder(&folder).map_err(io)?;
+        if segment.recorded_length().map_err(io)?.is_some() {
+            return Err(Error::Superseded {
+                task,
+                epoch,
+                newer: epoch + 1,
+            });
+        }
         let open = Open {
             task,
             path: segment.path(),

@@ -1,0 +1,21 @@
+//! Named points at which a test kills the Server (crate `fail`), beside those around each write to the journal, which `storage`
+//! has. Without the feature `failpoints` they are nothing.
+
+/// A script is running and was just asked for news.
+pub(crate) const SCRIPT_RUNNING: &str = "engine::script::running";
+/// The agent has answered the start of a script.
+pub(crate) const SCRIPT_STARTED: &str = "engine::script::started";
+/// A script has ended and its last lines were written.
+pub(crate) const SCRIPT_ENDED: &str = "engine::script::ended";
+/// The plan is kept.
+pub(crate) const PLANNED: &str = "engine::plan::kept";
+
+/// Passes a point. When a test gave it the action `return`, the process ends here as a crash does.
+#[inline]
+#[cfg_attr(
+    not(feature = "failpoints"),
+    expect(unused_variables, reason = "there are no fail points in this build")
+)]
+pub(crate) fn point(name: &'static str) {
+    fail::fail_point!(name, |_| std::process::abort());
+}

@@ -1,0 +1,350 @@
+//! Reads what a script prints: levels, service messages, plain lines (`calamari.md` 3).
+
+use contracts::service_message::{self, ServiceMessage};
+use contracts::{OutputSource, ProcessOutput};
+use files::task_logs::Category;
+
+/// The longest name of an output variable, artifact or progress message.
+const LONGEST_NAME: usize = 1000;
+
+/// What one line of a script means.
+#[derive(Clone, PartialEq)]
+pub enum Output {
+    /// A line for the log.
+    Line {
+        /// Its level.
+        category: Category,
+        /// The text, not yet masked.
+        text: String,
+    },
+    /// An output variable.
+    Variable {
+        /// The name that the script gave.
+        name: String,
+        /// The value.
+        value: String,
+        /// Whether it is masked from now on.
+        sensitive: bool,
+    },
+    /// A file to fetch when the script has ended.
+    Artifact {
+        /// Where it is on the machine.
+        path: String,
+        /// What people see.
+        name: String,
+    },
+    /// How far the script is.
+    Progress {
+        /// 0 to 100.
+        percentage: u8,
+        /// What it is doing.
+        message: String,
+    },
+    /// Why the script fails, in its own words.
+    Result(String),
+    /// A text that must not be seen from now on.
+    Mask(String),
+}
+
+impl Output {
+    fn is_warning(&self) -> bool {
+        matches!(
+            self,
+            Self::Line {
+                category: Category::Warning | Category::Error,
+                ..
+            }
+        )
+    }
+}
+
+/// Reads the lines of one script, from its first on: levels hold until the next one is set.
+#[derive(Debug, Clone)]
+pub struct OutputReader {
+    standard: Standard,
+    error: ErrorOutput,
+    warned: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standard {
+    Shown(Category),
+    Ignored,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ErrorOutput {
+    Error,
+    Progress,
+    Ignored,
+}
+
+impl Default for OutputReader {
+    fn default() -> Self {
+        Self {
+            standard: Standard::Shown(Category::Info),
+            error: ErrorOutput::Error,
+            warned: false,
+        }
+    }
+}
+
+impl OutputReader {
+    /// Whether the script has printed a warning or an error.
+    #[must_use]
+    pub fn has_warned(&self) -> bool {
+        self.warned
+    }
+
+    /// What a line means; nothing for a line that only switches the level.
+    pub fn read(&mut self, line: &ProcessOutput) -> Vec<Output> {
+        let mut found = Vec::new();
+        let messages = service_message::find_all(&line.text);
+        let text = if messages.is_empty() {
+            line.text.clone()
+        } else {
+            without_messages(&line.text)
+        };
+        for message in &messages {
+            self.follow(message, line.source, &mut found);
+        }
+        if messages.is_empty() || !text.trim().is_empty() {
+            let category = match line.source {
+                OutputSource::StdOut => match self.standard {
+                    Standard::Shown(category) => Some(category),
+                    Standard::Ignored => None,
+                },
+                OutputSource::StdErr => match self.error {
+                    ErrorOutput::Error => Some(Category::Error),
+                    ErrorOutput::Progress => Some(Category::Verbose),
+                    ErrorOutput::Ignored => None,
+                },
+                OutputSource::Debug => Some(Category::Verbose),
+            };
+            found.extend(category.map(|category| Output::Line { category, text }));
+        }
+        self.warned |= found.iter().any(Output::is_warning);
+        found
+    }
+
+    fn follow(&mut self, message: &ServiceMessage, source: OutputSource, found: &mut Vec<Output>) {
+        let name = message.name.to_ascii_lowercase();
+        if let Some(value) = (name == "mask").then(|| message.get("value")).flatten() {
+            found.push(Output::Mask(value.into()));
+        }
+        if source != OutputSource::StdOut {
+            return;
+        }
+        match name.as_str() {
+            "stdout-default" => self.standard = Standard::Shown(Category::Info),
+            "stdout-verbose" => self.standard = Standard::Shown(Category::Verbose),
+            "stdout-warning" => self.standard = Standard::Shown(Category::Warning),
+            "stdout-highlight" => self.standard = Standard::Shown(Category::Highlight),
+            "stdout-wait" => self.standard = Standard::Shown(Category::Wait),
+            "stdout-error" => self.standard = Standard::Shown(Category::Error),
+            "stdout-ignore" => self.standard = Standard::Ignored,
+            "stderr-default" | "stderr-error" => self.error = ErrorOutput::Error,
+            "stderr-progress" => self.error = ErrorOutput::Progress,
+            "stderr-ignore" => self.error = ErrorOutput::Ignored,
+            "setvariable" => found.extend(variable(message)),
+            "createartifact" => found.extend(artifact(message)),
+            "progress" => found.extend(progress(message)),
+            "resultmessage" => found.extend(message.get("message").map(|text| Output::Result(text.into()))),
+            _ => {}
+        }
+    }
+}
+
+/// A script may set outputs of its own action only, and none that looks like a fact of the Server.
+fn variable(message: &ServiceMessage) -> Option<Output> {
+    let name = message
+        .get("name")
+        .filter(|name| !name.trim().is_empty() && name.len() <= LONGEST_NAME)?;
+    let lower = name.to_lowercase();
+    if lower.starts_with("octopus.") && !lower.starts_with("octopus.action.") {
+        let text = format!(
+            "The script set the variable '{name}', which only the Server sets. It is ignored; use another name."
+        );
+        return Some(Output::Line {
+            category: Category::Warning,
+            text,
+        });
+    }
+    Some(Output::Variable {
+        name: name.into(),
+        value: message.get("value").unwrap_or_default().into(),
+        sensitive: message
+            .get("sensitive")
+            .is_some_and(|text| text.eq_ignore_ascii_case("true")),
+    })
+}
+
+fn artifact(message: &ServiceMessage) -> Option<Output> {
+    let path = message.get("path").filter(|path| !path.is_empty())?;
+    let named = message.get("name").filter(|name| !name.trim().is_empty());
+    let name = named
+        .unwrap_or(path)
+        .rsplit(['/', '\\'])
+        .next()
+        .unwrap_or_default();
+    let name: String = name
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(LONGEST_NAME)
+        .collect();
+    (!name.is_empty()).then(|| Output::Artifact {
+        path: path.into(),
+        name,
+    })
+}
+
+fn progress(message: &ServiceMessage) -> Option<Output> {
+    let percentage = message
+        .get("percentage")?
+        .trim()
+        .parse::<f64>()
+        .ok()?
+        .clamp(0.0, 100.0);
+    // In range by the clamp.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
+    let percentage = percentage as u8;
+    Some(Output::Progress {
+        percentage,
+        message: message.get("message").unwrap_or_default().into(),
+    })
+}
+
+/// The line without what looks like a message: values must not stand in the log in base64.
+fn without_messages(line: &str) -> String {
+    let mut text = String::new();
+    let mut rest = line;
+    while let Some(start) = rest.find("##octopus[") {
+        text.push_str(&rest[..start]);
+        let after = &rest[start..];
+        match after.find(']') {
+            Some(end) => rest = &after[end + 1..],
+            None => rest = "",
+        }
+    }
+    text.push_str(rest);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(lines: &[(OutputSource, &str)]) -> Vec<Output> {
+        let mut reader = OutputReader::default();
+        let line = |(source, text): &(OutputSource, &str)| ProcessOutput {
+            source: *source,
+            occurred: 0,
+            text: (*text).into(),
+        };
+        lines.iter().flat_map(|one| reader.read(&line(one))).collect()
+    }
+
+    fn line(category: Category, text: &str) -> Output {
+        Output::Line {
+            category,
+            text: text.into(),
+        }
+    }
+
+    #[test]
+    fn a_level_holds_until_the_next_one() {
+        use OutputSource::{Debug, StdErr, StdOut};
+        let found = read(&[
+            (StdOut, "plain"),
+            (StdOut, "##octopus[stdout-verbose]"),
+            (StdOut, "detail"),
+            (StdErr, "bad"),
+            (StdOut, "##octopus[stdout-warning]"),
+            (StdOut, "careful"),
+            (StdOut, "##octopus[stderr-progress]"),
+            (StdErr, "50 %"),
+            (StdOut, "##octopus[stdout-ignore]"),
+            (StdOut, "hidden"),
+            (StdOut, "##octopus[stdout-default]"),
+            (Debug, "from the agent"),
+            (StdOut, ""),
+        ]);
+        let expected = [
+            line(Category::Info, "plain"),
+            line(Category::Verbose, "detail"),
+            line(Category::Error, "bad"),
+            line(Category::Warning, "careful"),
+            line(Category::Verbose, "50 %"),
+            line(Category::Verbose, "from the agent"),
+            line(Category::Info, ""),
+        ];
+        assert!(found == expected);
+    }
+
+    #[test]
+    fn messages_become_effects_and_do_not_show() {
+        let set = ServiceMessage::new("setVariable")
+            .with("name", "X")
+            .with("value", "secret")
+            .with("sensitive", "True")
+            .format();
+        let artifact = ServiceMessage::new("createArtifact")
+            .with("path", "/a/../etc/x")
+            .with("name", "../x")
+            .format();
+        let progress = ServiceMessage::new("progress")
+            .with("percentage", "250")
+            .with("message", "m")
+            .format();
+        let both = format!("before {set} after");
+        let found = read(&[
+            (OutputSource::StdOut, &both),
+            (OutputSource::StdOut, &artifact),
+            (OutputSource::StdOut, &progress),
+            (OutputSource::StdErr, &set),
+        ]);
+        let expected = [
+            Output::Variable {
+                name: "X".into(),
+                value: "secret".into(),
+                sensitive: true,
+            },
+            line(Category::Info, "before  after"),
+            Output::Artifact {
+                path: "/a/../etc/x".into(),
+                name: "x".into(),
+            },
+            Output::Progress {
+                percentage: 100,
+                message: "m".into(),
+            },
+        ];
+        assert!(found == expected);
+    }
+
+    #[test]
+    fn a_script_cannot_pretend_to_be_the_server() {
+        let set = ServiceMessage::new("setVariable")
+            .with("name", "Octopus.Release.Number")
+            .with("value", "9")
+            .format();
+        let found = read(&[(OutputSource::StdOut, &set)]);
+        assert!(matches!(
+            found.as_slice(),
+            [Output::Line {
+                category: Category::Warning,
+                ..
+            }]
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_breaks_the_reader(text in "[#octpus\\[\\]a-z='\" ]{0,80}") {
+            let found = read(&[(OutputSource::StdOut, &text)]);
+            prop_assert!(found.len() <= 8);
+        }
+    }
+}
