@@ -107,21 +107,9 @@ impl Database {
     pub async fn open(location: &Location) -> Result<Self> {
         let connections = match location {
             Location::Sqlite(path) => open_file(path, location)?,
-            Location::Postgres(url) => {
-                let options =
-                    postgres_options(url).map_err(|error| unreachable_database(location, &error))?;
-                let pool = PgPoolOptions::new()
-                    .max_connections(POSTGRES_CONNECTIONS)
-                    .acquire_timeout(PATIENCE)
-                    .after_connect(|connection, _| {
-                        Box::pin(async move {
-                            let timeout = format!("set statement_timeout = '{STATEMENT_TIMEOUT}'");
-                            connection.execute(sqlx::AssertSqlSafe(timeout)).await.map(drop)
-                        })
-                    });
-                let pool = pool.connect_with(options).await;
-                Connections::Postgres(pool.map_err(|error| unreachable_database(location, &error))?)
-            }
+            Location::Postgres(url) => open_server(url).await.map_err(|message| Error::Unavailable {
+                message: format!("{location} cannot be opened: {message}"),
+            })?,
         };
         Ok(Self {
             connections,
@@ -278,15 +266,28 @@ fn open_file(path: &Path, location: &Location) -> Result<Connections> {
     })
 }
 
-fn postgres_options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
-    Ok(PgConnectOptions::from_str(url)?.application_name("mantle"))
+/// One connection is tried by itself, because a pool would try again and again and then not say why.
+async fn open_server(url: &str) -> Result<Connections, String> {
+    let options = postgres_options(url).map_err(|error| error.to_string())?;
+    match tokio::time::timeout(PATIENCE, options.connect()).await {
+        Ok(Ok(connection)) => connection.close().await.map_err(|error| error.to_string())?,
+        Ok(Err(error)) => return Err(error.to_string()),
+        Err(_) => return Err(format!("it did not answer within {} s", PATIENCE.as_secs())),
+    }
+    let pool = PgPoolOptions::new()
+        .max_connections(POSTGRES_CONNECTIONS)
+        .acquire_timeout(PATIENCE);
+    let pool = pool.after_connect(|connection, _| {
+        Box::pin(async move {
+            let timeout = format!("set statement_timeout = '{STATEMENT_TIMEOUT}'");
+            connection.execute(sqlx::AssertSqlSafe(timeout)).await.map(drop)
+        })
+    });
+    Ok(Connections::Postgres(pool.connect_lazy_with(options)))
 }
 
-/// While opening, every failure means that the database is not there for us.
-fn unreachable_database(location: &Location, error: &sqlx::Error) -> Error {
-    Error::Unavailable {
-        message: format!("{location} cannot be opened: {error}"),
-    }
+fn postgres_options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
+    Ok(PgConnectOptions::from_str(url)?.application_name("mantle"))
 }
 
 #[cfg(test)]
