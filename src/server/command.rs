@@ -90,9 +90,9 @@ pub struct Serve {
     /// The port for polling agents.
     #[arg(long, default_value_t = 10943)]
     pub communications_port: u16,
-    /// The runner for linux-x64 that is sent to targets.
-    #[arg(long, default_value = "/usr/share/mantle/runners/linux-x64/calamari")]
-    pub runner: PathBuf,
+    /// The runners that are sent to targets: `linux-x64/calamari` and others, or one `calamari`.
+    #[arg(long, default_value = "/usr/share/mantle/runners")]
+    pub runners: PathBuf,
 }
 
 /// How to print an answer.

@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use application::{Clock, Context, SystemClock};
 use axum::Router;
+use engine::{Engine, EngineOptions};
+use halibut::{
+    Answering, Caller, Identity, Listener, ListenerOptions, Settings, Subscriptions, Trust, TrustList,
+};
 use settings::{ExitCode, Folders, ServerSettings};
 use storage::{Lock, schema};
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,8 +31,11 @@ pub struct Running {
     pub context: Arc<Context>,
     /// Where HTTP and HTTPS are.
     pub addresses: Vec<SocketAddr>,
+    /// Where polling agents connect.
+    pub communications: SocketAddr,
+    engine: engine::Running,
+    listener: Listener,
     node: Lock,
-    owner: String,
     stop_sockets: CancellationToken,
     sockets: JoinSet<()>,
 }
@@ -82,18 +89,19 @@ pub async fn start(settings: &ServerSettings, options: &Serve) -> Result<Running
         .database
         .lock_node(&context.node_name, Duration::from_secs(10))
         .await?;
-    let owner = security::token::identifier();
-    let mut session = context.database.write().await?;
-    storage::node::register(
-        &mut session,
-        &context.node_name,
-        &owner,
-        &context.product_version,
-        settings.task_cap.into(),
-        clock.now(),
-    )
-    .await?;
-    session.commit().await?;
+    let certificate = application::certificate::global(&context.database, &context.keys, clock.now()).await?;
+    let identity = Identity::new(certificate.der.clone(), certificate.private_key_pkcs8.to_vec());
+    let (listener, caller, trust) = listen_for_agents(options, &identity)?;
+    let communications = listener.address();
+    tracing::info!("Listening for polling agents on https://{communications}");
+    let engine = EngineOptions {
+        caller,
+        trust,
+        runners: options.runners.clone(),
+        task_cap: settings.task_cap.into(),
+        patience: engine::PATIENCE,
+    };
+    let engine = Engine::start(Arc::clone(&context), engine).await?;
 
     let volumes = vec![
         folders.data.clone(),
@@ -114,11 +122,43 @@ pub async fn start(settings: &ServerSettings, options: &Serve) -> Result<Running
     Ok(Running {
         context,
         addresses,
+        communications,
+        engine,
+        listener,
         node,
-        owner,
         stop_sockets,
         sockets,
     })
+}
+
+/// The socket for polling agents, and the caller for agents of both modes.
+fn listen_for_agents(
+    options: &Serve,
+    identity: &Identity,
+) -> Result<(Listener, Arc<Caller>, Arc<TrustList>), Failure> {
+    let unusable = |error: halibut::IdentityError| {
+        Failure::new(
+            ExitCode::Failure,
+            format!("The Server's certificate cannot be used: {error}"),
+        )
+    };
+    let subscriptions = Arc::new(Subscriptions::new());
+    let trust = Arc::new(TrustList::new());
+    let caller = Caller::new(identity, Arc::clone(&subscriptions), Settings::default()).map_err(unusable)?;
+    let address = SocketAddr::new(options.bind, options.communications_port);
+    let mut wanted = ListenerOptions::new(address, identity.clone(), Arc::clone(&trust) as Arc<dyn Trust>);
+    wanted.answering = Answering {
+        service: None,
+        subscriptions: Some(subscriptions),
+    };
+    let listener = Listener::bind(wanted).map_err(|error| {
+        let hint = "Stop the program that uses it, or set another --communications-port.";
+        Failure::new(
+            ExitCode::Folder,
+            format!("The port for polling agents: {error}. {hint}"),
+        )
+    })?;
+    Ok((listener, Arc::new(caller), trust))
 }
 
 async fn listen_all(
@@ -161,23 +201,16 @@ async fn listen_all(
 
 impl Running {
     /// Takes no more tasks, gives those that run their grace, and ends.
-    pub async fn stop(mut self, _grace: Duration) {
+    pub async fn stop(mut self, grace: Duration) {
         self.context.draining.store(true, Ordering::Relaxed);
+        self.engine.drain(grace).await;
+        self.listener.close().await;
         self.stop_sockets.cancel();
         let finished = tokio::time::timeout(LAST_REQUESTS, async {
             while self.sockets.join_next().await.is_some() {}
         });
         if finished.await.is_err() {
             tracing::warn!("Some requests were not finished in time and are cut off.");
-        }
-        let now = self.context.clock.now();
-        let left = async {
-            let mut session = self.context.database.write().await?;
-            storage::node::leave(&mut session, &self.owner, now).await?;
-            session.commit().await
-        };
-        if let Err(error) = left.await {
-            tracing::warn!(%error, "The node could not be signed off; another start takes its tasks over all the same.");
         }
         self.node.release().await;
         self.context.database.close().await;

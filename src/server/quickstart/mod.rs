@@ -81,7 +81,6 @@ async fn story(once: bool) -> Result<bool, Failure> {
             &folder,
         )
         .await?;
-    let runner = programs.runner.clone();
     let arguments = [
         "serve",
         "--home",
@@ -90,8 +89,8 @@ async fn story(once: bool) -> Result<bool, Failure> {
         "127.0.0.1",
         "--communications-port",
         &communications.to_string(),
-        "--runner",
-        &text(&runner),
+        "--runners",
+        &text(&programs.runners),
     ];
     let mut server = programs.start(
         Program::Server,

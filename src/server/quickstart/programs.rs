@@ -19,7 +19,8 @@ pub(crate) enum Program {
 pub(crate) struct Programs {
     server: PathBuf,
     agent: PathBuf,
-    pub(crate) runner: PathBuf,
+    /// The folder with the runner.
+    pub(crate) runners: PathBuf,
 }
 
 impl Programs {
@@ -35,7 +36,7 @@ impl Programs {
         let programs = Self {
             server,
             agent: folder.join("tentacle"),
-            runner: folder.join("calamari"),
+            runners: folder.clone(),
         };
         if let Some(cargo) = std::env::var_os("CARGO") {
             let profile: &[&str] = if cfg!(debug_assertions) {
@@ -53,7 +54,7 @@ impl Programs {
                 return Err("agent and runner could not be built; see above.".into());
             }
         }
-        for program in [&programs.agent, &programs.runner] {
+        for program in [&programs.agent, &folder.join("calamari")] {
             if !program.is_file() {
                 return Err(format!(
                     "{} is missing. Start the quickstart with `cargo run --release -- quickstart`, which builds it.",
