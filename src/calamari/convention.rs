@@ -5,6 +5,7 @@ pub mod configured_script;
 pub mod extract_package;
 pub mod installation_folder;
 pub mod packaged_script;
+pub mod purge;
 pub mod unbuilt_feature;
 
 use crate::deployment::Deployment;

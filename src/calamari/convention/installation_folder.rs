@@ -33,10 +33,11 @@ pub fn install(deployment: &mut Deployment<'_>) -> Result<(), Failure> {
         return Ok(());
     };
     let runner = &mut *deployment.runner;
+    let path = PathBuf::from(&target);
+    super::purge::purge(runner, &path)?;
     runner
         .log
         .info(&format!("Copying package contents to '{target}'"));
-    let path = PathBuf::from(&target);
     let copied = copy_tree(&extracted, &path)?;
     runner.log.info(&format!("Copied {copied} files"));
     for name in OUTPUTS {

@@ -3,7 +3,6 @@
 //! A feature that is only switched on, with nothing to do in this package, is no reason to fail: steps made by other tools
 //! often have all of them on.
 
-use super::installation_folder::CUSTOM;
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::runner::Runner;
@@ -47,21 +46,12 @@ const REFUSED_WITH_CONFIG_FILES: [(&str, &str); 2] = [
     ),
 ];
 
-const PURGE: &str = "Octopus.Action.Package.CustomInstallationDirectoryShouldBePurgedBeforeDeployment";
-
 /// Looks at what is asked for, before anything is done.
 ///
 /// # Errors
 /// A feature that is not built.
 pub fn refuse(deployment: &mut Deployment<'_>) -> Result<(), Failure> {
-    refuse_in(deployment.runner)?;
-    let variables = &deployment.runner.variables;
-    if variables.filled(CUSTOM)?.is_some() && variables.flag(PURGE, false)? {
-        return Err(refusal(&format!(
-            "Purging the custom installation folder ({PURGE})"
-        )));
-    }
-    Ok(())
+    refuse_in(deployment.runner)
 }
 
 /// The same for a step without a deployment.
