@@ -1,11 +1,11 @@
 //! The normal form in which a construct without a value is echoed ("Variable templates" 4; observed 1.14).
 
 use crate::number;
-use crate::parser::{before_construct, unescape};
 use crate::template::{
     Argument, Body, Branch, Condition, Construct, Expression, Kind, Piece, Side, Step, Sum, Symbol, Template,
     Term,
 };
+use crate::text::{before_construct, unescape};
 
 /// Blocks nested deeper than this are echoed as they were written.
 const DEEPEST: usize = 200;

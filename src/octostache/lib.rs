@@ -1,12 +1,16 @@
 #![doc = include_str!("README.md")]
 
+mod calculation;
 mod character;
 mod echo;
 mod evaluation;
 mod name_tree;
 mod number;
 mod parser;
+#[cfg(test)]
+mod stories;
 mod template;
+mod text;
 mod variable_collection;
 
 pub use character::fold;

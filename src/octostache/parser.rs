@@ -5,20 +5,17 @@
 
 use crate::character::{is_blank, is_name_character};
 use crate::template::{
-    Argument, Body, Branch, Comparison, Condition, Construct, Expression, Filter, Kind, Side, Step, Sum,
-    Symbol, Term,
+    Argument, Body, Branch, Comparison, Condition, Construct, Expression, Filter, Kind, Side, Step, Symbol,
 };
+use crate::text;
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
 /// A parsed part and its end, or the place of the failure.
-type Parsed<T> = Result<(T, usize), usize>;
-
-/// Parentheses in a calculation deeper than this do not parse.
-const DEEPEST_CALCULATION: usize = 100;
+pub(crate) type Parsed<T> = Result<(T, usize), usize>;
 
 pub(crate) struct Parser<'a> {
-    text: &'a str,
+    pub(crate) text: &'a str,
     constructs: HashMap<usize, Result<Construct, usize>>,
     index_symbols: HashMap<usize, Parsed<Symbol>>,
     /// For the `#{` at a position: where a body that reaches it ends, under each kind of block.
@@ -72,7 +69,7 @@ impl<'a> Parser<'a> {
     }
 
     pub(crate) fn text_end(&self, position: usize) -> usize {
-        text_end(self.text, position)
+        text::text_end(self.text, position)
     }
 
     pub(crate) fn construct_end(&self, position: usize) -> Result<usize, usize> {
@@ -408,7 +405,7 @@ impl<'a> Parser<'a> {
 
     // ---- names ----
 
-    fn symbol(&self, start: usize) -> Parsed<Symbol> {
+    pub(crate) fn symbol(&self, start: usize) -> Parsed<Symbol> {
         let (name, mut position) = self.identifier(start)?;
         let mut steps = vec![Step::Name(name)];
         loop {
@@ -505,97 +502,10 @@ impl<'a> Parser<'a> {
         })
     }
 
-    // ---- calculations ----
-
-    fn calculation(&self, start: usize) -> Parsed<Kind> {
-        let position = self.opening(start)?;
-        let position = self.keyword_any_case(position, "calc")?;
-        let position = self.blanks_at_least_one(position)?;
-        let (sum, position) = self.operands(position, 0, ['+', '-'])?;
-        let end = self.literal(self.blanks(position), "}")?;
-        Ok((Kind::Calculation(sum), end))
-    }
-
-    fn operands(&self, start: usize, depth: usize, operators: [char; 2]) -> Parsed<Sum> {
-        let product = operators[0] == '+';
-        let operand = |at: usize| -> Parsed<Term> {
-            if product {
-                self.operands(at, depth, ['*', '/'])
-                    .map(|(sum, end)| (Term::Sum(sum), end))
-            } else {
-                self.factor(at, depth)
-            }
-        };
-        let (first, mut position) = operand(start)?;
-        let mut rest = Vec::new();
-        loop {
-            let at = self.blanks(position);
-            let Some(operator) = self.text[at..]
-                .chars()
-                .next()
-                .filter(|found| operators.contains(found))
-            else {
-                break;
-            };
-            let Ok((term, end)) = operand(self.blanks(at + 1)) else {
-                break;
-            };
-            rest.push((operator, term));
-            position = end;
-        }
-        Ok((
-            Sum {
-                first: Box::new(first),
-                rest,
-            },
-            position,
-        ))
-    }
-
-    fn factor(&self, start: usize, depth: usize) -> Parsed<Term> {
-        // A parenthesis is never read as part of a name here, though it may be one elsewhere.
-        if let Ok(inside) = self.literal(start, "(") {
-            if depth >= DEEPEST_CALCULATION {
-                return Err(start);
-            }
-            let (sum, end) = self.operands(inside, depth + 1, ['+', '-'])?;
-            return Ok((Term::Sum(sum), self.literal(end, ")")?));
-        }
-        let mut furthest = start;
-        if let Some((number, end)) = self.number(start) {
-            return Ok((Term::Number(number), end));
-        }
-        if let Ok(inside) = self.literal(start, "{") {
-            let closed = self
-                .symbol(self.blanks(inside))
-                .and_then(|(symbol, end)| Ok((Term::Symbol(symbol), self.literal(self.blanks(end), "}")?)));
-            match closed {
-                Ok(found) => return Ok(found),
-                Err(reached) => furthest = furthest.max(reached),
-            }
-        }
-        match self.symbol(self.blanks(start)) {
-            Ok((symbol, end)) => Ok((Term::Symbol(symbol), self.blanks(end))),
-            Err(reached) => Err(furthest.max(reached)),
-        }
-    }
-
-    fn number(&self, start: usize) -> Option<(f64, usize)> {
-        let whole = self.while_true(start, |character| character.is_ascii_digit());
-        let mut end = start + whole.len();
-        if self.text[end..].starts_with('.') {
-            let fraction = self.while_true(end + 1, |character| character.is_ascii_digit());
-            if !fraction.is_empty() {
-                end += 1 + fraction.len();
-            }
-        }
-        self.text[start..end].parse().ok().map(|number| (number, end))
-    }
-
     // ---- characters ----
 
     /// `#{` that does not close a block, and the blanks after it.
-    fn opening(&self, start: usize) -> Result<usize, usize> {
+    pub(crate) fn opening(&self, start: usize) -> Result<usize, usize> {
         let position = self.literal(start, "#{")?;
         if self.text[position..].starts_with('/') {
             Err(position)
@@ -604,11 +514,11 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn literal(&self, start: usize, word: &str) -> Result<usize, usize> {
+    pub(crate) fn literal(&self, start: usize, word: &str) -> Result<usize, usize> {
         self.matching(start, word, |found, wanted| found == wanted)
     }
 
-    fn keyword_any_case(&self, start: usize, word: &str) -> Result<usize, usize> {
+    pub(crate) fn keyword_any_case(&self, start: usize, word: &str) -> Result<usize, usize> {
         self.matching(start, word, |found, wanted| found.eq_ignore_ascii_case(&wanted))
     }
 
@@ -624,70 +534,17 @@ impl<'a> Parser<'a> {
         Ok(position)
     }
 
-    fn blanks(&self, start: usize) -> usize {
+    pub(crate) fn blanks(&self, start: usize) -> usize {
         start + self.while_true(start, is_blank).len()
     }
 
-    fn blanks_at_least_one(&self, start: usize) -> Result<usize, usize> {
+    pub(crate) fn blanks_at_least_one(&self, start: usize) -> Result<usize, usize> {
         let end = self.blanks(start);
         if end == start { Err(start) } else { Ok(end) }
     }
 
-    fn while_true(&self, start: usize, holds: impl Fn(char) -> bool) -> &'a str {
+    pub(crate) fn while_true(&self, start: usize, holds: impl Fn(char) -> bool) -> &'a str {
         let rest = &self.text[start..];
         &rest[..rest.find(|character| !holds(character)).unwrap_or(rest.len())]
-    }
-}
-
-/// Where the text that begins here ends: at a `#{` that is not escaped, or at the end.
-pub(crate) fn text_end(text: &str, start: usize) -> usize {
-    let mut position = start;
-    while let Some(hash) = text[position..].find('#') {
-        position += hash;
-        position += match escape(&text[position..]) {
-            Some((length, _)) => length,
-            None => return position,
-        };
-    }
-    text.len()
-}
-
-/// The text of a text part, with `##{` and doubled hashes before a construct undone.
-pub(crate) fn unescape(mut text: &str, followed_by_construct: bool, output: &mut String) {
-    // The escape of the last hashes depends on the construct that follows, which is not in `text`.
-    while let Some(hash) = text.find('#') {
-        output.push_str(&text[..hash]);
-        text = &text[hash..];
-        if followed_by_construct && text == "##" {
-            output.push('#');
-            return;
-        }
-        let (length, meaning) = escape(text).unwrap_or((1, None));
-        output.push_str(meaning.unwrap_or(&text[..length]));
-        text = &text[length..];
-    }
-    output.push_str(text);
-}
-
-/// Whether a `#{` that is not the end of the text stands here.
-pub(crate) fn before_construct(text: &str, position: usize) -> bool {
-    text[position..].starts_with("#{") && text.len() > position + 2
-}
-
-/// How many bytes a hash and what it escapes take, and what they mean when not themselves; none for the beginning of a
-/// construct.
-fn escape(text: &str) -> Option<(usize, Option<&'static str>)> {
-    // `##` before a `#{` that ends the text is not unescaped (observed 1.8).
-    if text.starts_with("###{") && text.len() > 4 {
-        return Some((2, Some("#")));
-    }
-    if text.starts_with("##{") {
-        return Some((3, Some("#{")));
-    }
-    let mut following = text.chars().skip(1);
-    match following.next() {
-        Some('{') => None,
-        Some(character) => Some((1 + character.len_utf8(), None)),
-        None => Some((1, None)),
     }
 }

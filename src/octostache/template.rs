@@ -102,7 +102,7 @@ impl Template {
             if position >= body.end {
                 return None;
             }
-            let end = crate::parser::text_end(&self.text, position);
+            let end = crate::text::text_end(&self.text, position);
             if end > position {
                 let piece = Piece::Text(position..end);
                 position = end;

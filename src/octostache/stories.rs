@@ -1,0 +1,304 @@
+//! What templates give: the specification's examples, circles, limits, and texts that try to stall the reader.
+
+use crate::{EvaluationError, Limits, Template, VariableCollection, evaluate, evaluate_template};
+use proptest::prelude::*;
+use std::time::{Duration, Instant};
+
+fn collection(variables: &[(&str, &str)]) -> VariableCollection {
+    let mut collection = VariableCollection::new();
+    for (name, text) in variables {
+        collection.set(name, Some(text));
+    }
+    collection
+}
+
+fn answer(text: &str, variables: &[(&str, &str)]) -> (String, Option<String>) {
+    let evaluation = evaluate(text, &collection(variables)).expect("no circle");
+    let error = evaluation.error();
+    (evaluation.value, error)
+}
+
+fn value(text: &str, variables: &[(&str, &str)]) -> String {
+    answer(text, variables).0
+}
+
+#[test]
+fn names_are_replaced_by_their_values() {
+    let variables = [
+        ("Region", "eu"),
+        ("App Name", "Shop"),
+        ("Url", "http://#{Host}/"),
+        ("Host", "h1"),
+        ("Db.Main.Port", "5432"),
+        ("Empty", ""),
+        ("svc@host", "a1"),
+    ];
+    assert_eq!(value("no markers here", &variables), "no markers here");
+    assert_eq!(value("#{REGION}-#{ region }", &variables), "eu-eu");
+    assert_eq!(value("#{App Name} #{svc@host}", &variables), "Shop a1");
+    assert_eq!(value("#{Url}", &variables), "http://h1/");
+    assert_eq!(value("#{Db.Main.Port}|#{Empty}|", &variables), "5432||");
+}
+
+#[test]
+fn what_is_missing_is_echoed_and_reported() {
+    let (text, error) = answer("#{A}-#{Nope}-#{  Db }", &[("A", "x#{Gone}"), ("Db.Port", "1")]);
+    assert_eq!(text, "x#{Gone}-#{Nope}-#{Db}");
+    assert_eq!(
+        error.as_deref(),
+        Some("The following tokens were unable to be evaluated: '#{Gone}', '#{Nope}', '#{Db}'")
+    );
+}
+
+#[test]
+fn one_bad_construct_blocks_a_strict_text_and_its_place_is_told() {
+    for text in ["#{}", "#{ }", "#{A", "#{A+B}", "#{A} and\n #{A!}"] {
+        let evaluation = evaluate(text, &collection(&[("A", "1")])).expect("no circle");
+        assert_eq!(evaluation.value, text);
+        let error = evaluation.parse_error.expect("does not parse");
+        if text.contains('\n') {
+            assert_eq!((error.line, error.column, error.found.as_str()), (2, 2, "#{A!}"));
+        }
+    }
+}
+
+#[test]
+fn hashes_are_escaped_by_doubling() {
+    let a = [("A", "1"), ("V", "##{Keep}")];
+    assert_eq!(value("##{A}", &a), "#{A}");
+    assert_eq!(value("###{A}", &a), "#1");
+    assert_eq!(value("####{A}", &a), "###{A}");
+    assert_eq!(value("#A ## #{A}#", &a), "#A ## 1#");
+    assert_eq!(value("## no marker", &a), "## no marker");
+    assert_eq!(value("#{V}#{A}", &a), "#{Keep}1");
+}
+
+#[test]
+fn indexes_are_literal_computed_or_any() {
+    let variables = [
+        ("Srv[blue].Ip", "10.0.0.1"),
+        ("Color", "blue"),
+        ("M[a[0].b].K", "v"),
+        ("M[]", "blank"),
+        ("M[x y]", "sp"),
+    ];
+    assert_eq!(value("#{Srv[BLUE].ip}", &variables), "10.0.0.1");
+    assert_eq!(value("#{Srv[#{Color}].Ip}", &variables), "10.0.0.1");
+    assert_eq!(value("#{Srv[*].Ip}", &variables), "10.0.0.1");
+    assert_eq!(value("#{M[a[0].b].K}#{M[]}#{M[x y]}", &variables), "vblanksp");
+    assert_eq!(value("#{Srv[#{Nope}].Ip}", &variables), "#{Srv[#{Nope}].Ip}");
+}
+
+#[test]
+fn conditions_choose_a_branch() {
+    let on = "#{if On}yes#{else}no#{/if}";
+    for (text, expected) in [
+        ("True", "yes"),
+        ("False", "no"),
+        ("0", "no"),
+        (" No ", "no"),
+        ("", "no"),
+        (" ", "yes"),
+        ("00", "yes"),
+    ] {
+        assert_eq!(value(on, &[("On", text)]), expected);
+    }
+    assert_eq!(answer(on, &[]), ("no".to_owned(), None));
+    assert_eq!(value("#{unless On}off#{else}on#{/unless}", &[("On", "1")]), "on");
+    assert_eq!(value("#{if \"Prod\" != Env}D#{/if}", &[("Env", "Test")]), "D");
+    assert_eq!(value("#{if Env==\"Prod\"}P#{/if}", &[("Env", "Prod")]), "P");
+    assert_eq!(
+        value(
+            "#{if A}1#{elseif B == \"q\"}2#{elseif C}4#{/if}",
+            &[("B", "z"), ("C", "1")]
+        ),
+        "4"
+    );
+    assert_eq!(
+        value("#{IF A}#{if B}ab#{else}a#{/if}#{/if}", &[("A", "1"), ("B", "0")]),
+        "a"
+    );
+    assert_eq!(value("#{if A}open", &[("A", "1")]), "#{if A}open");
+    assert_eq!(
+        value("#{if A | Nope == \"x\"}Y#{else}N#{/if}", &[("A", "1")]),
+        "#{if A | Nope == \"x\" }Y#{else}N#{/if}"
+    );
+    assert_eq!(
+        value("#{unless A | Nope}Y#{/unless}", &[("A", "1")]),
+        "#{if A | Nope}#{else}Y#{/if}"
+    );
+}
+
+#[test]
+fn loops_visit_parts_of_a_text_or_indexes() {
+    assert_eq!(value("#{each n in L}[#{n}]#{/each}", &[("L", "a, b")]), "[a][ b]");
+    assert_eq!(value("#{each n in L}[#{n}]#{/each}", &[("L", "")]), "[]");
+    assert_eq!(answer("#{each n in L}[#{n}]#{/each}", &[]), (String::new(), None));
+    assert_eq!(
+        value(
+            "#{each s in Srv}#{s}=#{s.Ip};#{/each}",
+            &[("Srv[b].Ip", "2"), ("Srv[a].Ip", "1")]
+        ),
+        "b=2;a=1;"
+    );
+    assert_eq!(
+        value(
+            "#{each n in L}#{n}#{unless Octopus.Template.Each.Last},#{/unless}#{/each}",
+            &[("L", "x,y")]
+        ),
+        "x,y"
+    );
+    assert_eq!(
+        value(
+            "#{each r in R}#{each t in r.Tags}#{r}:#{t} #{/each}#{/each}",
+            &[("R[1].Tags", "a,b"), ("R[2].Tags", "c")]
+        ),
+        "1:a 1:b 2:c "
+    );
+}
+
+#[test]
+fn calculations_use_numbers_and_variables() {
+    assert_eq!(
+        value("#{calc (2+3)*4} #{calc 7/2} #{calc 10 - 4 - 3}", &[]),
+        "20 3.5 3"
+    );
+    assert_eq!(
+        value("#{calc ({A}+{B})*2} #{calc {A}-2}", &[("A", "1"), ("B", "2")]),
+        "6 -1"
+    );
+    assert_eq!(answer("#{calc A*2}", &[("A", "x")]), ("#{A*2}".to_owned(), None));
+    assert_eq!(value("#{calc 0.1+0.2}", &[]), "0.30000000000000004");
+}
+
+#[test]
+fn files_keep_what_does_not_parse() {
+    let keep = |text: &str| {
+        let variables = collection(&[("A", "1"), ("B", "2")]);
+        evaluate_template(&Template::parse_keep_going(text), &variables, Limits::default())
+            .expect("no circle")
+            .value
+    };
+    assert_eq!(keep("a #{bad! b #{A}"), "a #{bad! b 1");
+    assert_eq!(keep("#{A} tail #{"), "1 tail #{");
+    assert_eq!(keep("stray #{/if} #{A}"), "stray #{/if} 1");
+    assert_eq!(keep("x(\"#{\"==y) #{A}"), "x(\"#{\"==y) 1");
+    assert_eq!(keep("#{A[#{B}"), "#{A[2");
+    assert_eq!(keep("#{if A == B}x #{B}"), "#{if A == B}x #{B}");
+    assert_eq!(keep("#{if A == B}x#{/unless} #{B}"), "#{if A == B}x#{/unless} 2");
+}
+
+/// E15
+#[test]
+fn a_circle_is_an_error_that_shows_it() {
+    let circular = collection(&[("A", "#{B}"), ("B", "a#{A}"), ("Self", "#{Self}")]);
+    // The fastest of some, since a test machine has other things to do.
+    let fastest = (0..10).map(|_| {
+        let started = Instant::now();
+        let error = evaluate("#{A}", &circular).expect_err("circular").to_string();
+        assert!(
+            error.contains("circular") && error.contains("A -> B -> A"),
+            "{error}"
+        );
+        assert!(evaluate("x#{Self}", &circular).is_err());
+        started.elapsed()
+    });
+    assert!(
+        fastest
+            .min()
+            .is_some_and(|fastest| fastest < Duration::from_millis(10))
+    );
+}
+
+#[test]
+fn unclosed_blocks_and_nested_braces_are_read_in_linear_time() {
+    // Generous for a slow machine; a parser that tries again what it tried before would need hours.
+    let started = Instant::now();
+    assert!(Template::parse(&"#{if a}".repeat(40)).is_ok());
+    for hostile in [
+        "#{",
+        "#{a[",
+        "#{a[#{",
+        "#{calc (",
+        "#{a|b \"",
+        "#{a|b \\\"",
+        "#{if a == b}",
+        "[",
+        "#{each a in b}",
+        "#{a|b #{a|b ",
+        "(",
+    ] {
+        let text = hostile.repeat(if hostile == "#{" { 100_000 } else { 20_000 });
+        Template::parse_keep_going(&text);
+        let variables = collection(&[("a", "1")]);
+        // Whatever it is, it is answered or refused, not endured.
+        drop(evaluate(&text, &variables));
+    }
+    let nested = "#{if a}".repeat(10_000) + &"#{/if}".repeat(10_000);
+    assert_eq!(
+        evaluate(&nested, &collection(&[("a", "1")])),
+        Err(EvaluationError::TooDeep(Limits::default().depth))
+    );
+    assert!(
+        started.elapsed() < Duration::from_secs(60),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+/// E18
+#[test]
+fn a_huge_loop_and_a_growing_value_stop_at_their_limits() {
+    let mut variables = collection(&[("L", &"a,".repeat(2000))]);
+    assert_eq!(
+        evaluate("#{each a in L}#{each b in L}#{/each}#{/each}", &variables),
+        Err(EvaluationError::TooManyRounds(1_000_000))
+    );
+    variables.set("X0", Some("0123456789"));
+    for level in 1..12 {
+        let inner = format!("#{{X{}}}", level - 1).repeat(10);
+        variables.set(&format!("X{level}"), Some(&inner));
+    }
+    let error = evaluate("#{X11}", &variables).expect_err("grows");
+    assert!(
+        matches!(error, EvaluationError::TooLarge(_) | EvaluationError::TooSlow(_)),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_long_chain_of_values_ends_without_exhausting_the_stack() {
+    let mut variables = VariableCollection::new();
+    for level in 0..2000 {
+        variables.set(&format!("V{level}"), Some(&format!("#{{V{}}}", level + 1)));
+    }
+    assert!(evaluate("#{V0}", &variables).is_err());
+    assert!(evaluate("#{V1700}", &variables).is_ok());
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_without_panic_and_kept_when_it_holds_no_marker(text in ".{0,200}") {
+        let variables = collection(&[("A", "1")]);
+        let evaluation = evaluate(&text, &variables);
+        if !text.contains("#{") {
+            prop_assert_eq!(evaluation.expect("plain").value, text);
+        }
+    }
+
+    #[test]
+    fn pieces_of_the_language_in_any_order_are_read_without_panic(
+        parts in proptest::collection::vec(proptest::sample::select(vec![
+            "#{", "}", "if ", "A", "[", "]", "#{/if}", "#{else}", "#{elseif A}", "each x in A", "#{/each}",
+            "calc ", "1", "+", "(", ")", " | F ", "\"", "\\\"", "#", "==", " ", ".", "é", "#{A}", "*",
+        ]), 0..40)
+    ) {
+        let text = parts.concat();
+        let variables = collection(&[("A", "1,2"), ("A[x].y", "#{A}")]);
+        let kept = evaluate_template(&Template::parse_keep_going(&text), &variables, Limits::default());
+        prop_assert!(kept.is_ok());
+        if let Ok(strict) = Template::parse(&text) {
+            prop_assert!(evaluate_template(&strict, &variables, Limits::default()).is_ok());
+        }
+    }
+}
