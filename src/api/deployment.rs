@@ -1,6 +1,6 @@
 //! Deployments, and what one would do (`rest-api.md` 4.6, 5.8, 5.9).
 
-use application::deployment::{self, CreateDeployments, DeploymentFilter};
+use application::deployment::{self, CreateDeployments, DeploymentFilter, WantedRelease};
 use application::deployment_preview::{self, Preview, PreviewedAction};
 use application::{List, release};
 use axum::Router;
@@ -94,7 +94,7 @@ async fn one(call: Call, Path(id): Path<String>) -> Answer {
 async fn create(call: Call, Body(body): Body<Deployment>) -> Answer {
     let ids = |ids: Vec<domain::MachineId>| ids.into_iter().map(String::from).collect();
     let wanted = CreateDeployments {
-        release: body.release_id.to_string(),
+        release: WantedRelease::Id(body.release_id.to_string()),
         environments: vec![body.environment_id.to_string()],
         tenant: body.tenant_id.map(String::from),
         comments: body.comments,

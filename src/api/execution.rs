@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use application::Error;
-use application::deployment::{self, CreateDeployments};
+use application::deployment::{self, CreateDeployments, WantedRelease};
 use application::package_choice::Choices;
 use application::release::{self, CreateRelease};
 use axum::Router;
@@ -112,8 +112,10 @@ async fn deploy(call: Call, Body(body): Body<DeployBody>) -> Answer {
     let mut environments = body.environment_names.unwrap_or_default();
     environments.extend(body.environment_name);
     let wanted = CreateDeployments {
-        release: body.release_version.unwrap_or_default(),
-        project: body.project_name.unwrap_or_default(),
+        release: WantedRelease::InProject {
+            project: body.project_name.unwrap_or_default(),
+            version: body.release_version.unwrap_or_default(),
+        },
         environments,
         tenant: tenant.or_else(|| body.tenant_tags.unwrap_or_default().into_iter().next()),
         comments: body.comments,
@@ -129,12 +131,6 @@ async fn deploy(call: Call, Body(body): Body<DeployBody>) -> Answer {
         update_variables: body.update_variable_snapshot.unwrap_or(false),
         ..CreateDeployments::default()
     };
-    if wanted.project.trim().is_empty() {
-        return Err(Error::invalid(
-            "The request names no project. Give its name, slug or id in ProjectName.",
-        )
-        .into());
-    }
     let made = deployment::create(&call.context, &call.actor, &call.space, &wanted).await?;
     let tasks: Vec<Value> = made
         .iter()

@@ -20,6 +20,7 @@ mod parameter;
 mod path;
 mod project;
 mod project_group;
+mod project_progression;
 mod release;
 mod resource;
 mod root;
@@ -58,6 +59,7 @@ pub fn router(context: Arc<Context>) -> Router {
         .merge(package::routes())
         .merge(project::routes())
         .merge(project_group::routes())
+        .merge(project_progression::routes())
         .merge(release::routes())
         .merge(root::routes())
         .merge(server::routes())

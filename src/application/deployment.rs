@@ -22,13 +22,31 @@ use crate::event::record;
 use crate::named::load;
 use crate::{Actor, Context, Error, List, Result, Slice, environment, prompt, release};
 
+/// How a caller names a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WantedRelease {
+    /// By its id.
+    Id(String),
+    /// By its version, or its id, in a project.
+    InProject {
+        /// Id, slug or name of the project.
+        project: String,
+        /// The version.
+        version: String,
+    },
+}
+
+impl Default for WantedRelease {
+    fn default() -> Self {
+        Self::Id(String::new())
+    }
+}
+
 /// What is asked of new deployments: one for each environment, all or none.
 #[derive(Debug, Clone, Default)]
 pub struct CreateDeployments {
-    /// The release's id; or its version, with `project`.
-    pub release: String,
-    /// Id, slug or name of the project; empty: `release` is an id.
-    pub project: String,
+    /// What is deployed.
+    pub release: WantedRelease,
     /// Ids, slugs or names of environments.
     pub environments: Vec<String>,
     /// Tenants; there are none yet.
@@ -427,20 +445,21 @@ async fn find(session: &mut Session, space: &SpaceId, id: &str) -> Result<Stored
 
 /// The release by id, or by version in its project. One that is not there is a broken rule of the request.
 async fn find_release(session: &mut Session, space: &SpaceId, wanted: &CreateDeployments) -> Result<Release> {
-    let text = wanted.release.trim();
-    let (found, where_) = if wanted.project.trim().is_empty() {
-        (
-            storage::release::find(session, space, text).await?,
+    let (text, found, place) = match &wanted.release {
+        WantedRelease::Id(id) => (
+            id,
+            storage::release::find(session, space, id.trim()).await?,
             "in this space".to_string(),
-        )
-    } else {
-        let project = crate::project::resolve(session, space, &wanted.project).await?;
-        let found = release::find_of_project(session, space, &project, text).await?;
-        (found, format!("in the project '{}'", project.name))
+        ),
+        WantedRelease::InProject { project, version } => {
+            let project = crate::project::resolve(session, space, project).await?;
+            let found = release::find_of_project(session, space, &project, version.trim()).await?;
+            (version, found, format!("in the project '{}'", project.name))
+        }
     };
     found.ok_or_else(|| {
         Error::invalid(format!(
-            "The release '{text}' does not exist {where_}. Create it first, or name one that does."
+            "The release '{text}' does not exist {place}. Create it first, or name one that does."
         ))
     })
 }

@@ -23,6 +23,7 @@ pub mod package;
 pub mod package_choice;
 pub mod project;
 pub mod project_group;
+pub mod project_progression;
 pub mod prompt;
 pub mod release;
 pub mod sealing;

@@ -6,6 +6,7 @@ mod deployment_process;
 mod feed;
 mod lifecycle;
 mod package;
+mod permission;
 mod project;
 mod release;
 mod variable_set;

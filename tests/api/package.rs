@@ -93,6 +93,40 @@ on_both_engines! {
         assert_eq!(server.send(request).await.status, 401);
     }
 
+    async fn of_two_pushes_at_once_one_wins(database: TestDatabase) {
+        let server = TestServer::start(&database).await;
+        let (one, two) = (zip("one"), zip("two"));
+        let (first, second) = tokio::join!(
+            server.push("", "file", "Acme.Web.1.0.0.zip", one.clone()),
+            server.push("", "file", "ACME.Web.1.0.0.zip", two.clone()),
+        );
+        let mut statuses = [first.status, second.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [201, 409]);
+        let kept = server.get("/api/Spaces-1/packages/Acme.Web.1.0.0/raw").await.bytes;
+        assert_eq!(kept, if first.status == 201 { one } else { two });
+    }
+
+    async fn an_upload_that_breaks_off_leaves_nothing(database: TestDatabase) {
+        use tokio::io::AsyncWriteExt as _;
+        let server = TestServer::start(&database).await;
+        let address = server.url.trim_start_matches("http://").to_string();
+        let mut socket = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let head = format!(
+            "POST /api/packages/raw HTTP/1.1\r\nHost: {address}\r\nX-Octopus-ApiKey: {API_KEY}\r\n\
+             Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 100000000\r\n\r\n\
+             --x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"Acme.Web.1.0.0.zip\"\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        socket.write_all(&vec![7; 3_000_000]).await.unwrap();
+        let incoming = server.folder.path().join("repository/.incoming");
+        let files = || std::fs::read_dir(&incoming).map_or(0, Iterator::count);
+        until(|| files() == 1).await;
+        drop(socket);
+        until(|| files() == 0).await;
+        assert_eq!(server.get("/api/Spaces-1/packages").await.fine()["TotalResults"], 0);
+    }
+
     async fn several_are_deleted_at_once_and_the_latest_is_found(database: TestDatabase) {
         let server = TestServer::start(&database).await;
         for name in ["A.1.0.0.zip", "A.2.0.0.zip", "B.1.0.0.zip"] {
@@ -104,6 +138,17 @@ on_both_engines! {
         let left = server.get("/api/Spaces-1/packages").await.fine();
         assert_eq!(all(&left, "Id"), ["packages-A.2.0.0"]);
     }
+}
+
+/// Waits for what the Server does on its own, at most ten seconds.
+async fn until(holds: impl Fn() -> bool) {
+    for _ in 0..1000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("it did not happen within ten seconds");
 }
 
 fn nupkg(nuspec: &str) -> Vec<u8> {

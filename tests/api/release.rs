@@ -115,6 +115,19 @@ on_both_engines! {
         assert_eq!(last, release["ProjectDeploymentProcessSnapshotId"]);
     }
 
+    async fn releases_made_at_once_get_different_numbers(database: TestDatabase) {
+        let server = TestServer::start(&database).await;
+        shop(&server).await;
+        let make = || server.post(CREATE, json!({ "projectName": "Web" }));
+        let (one, two, three) = tokio::join!(make(), make(), make());
+        let mut versions: Vec<String> = [one, two, three]
+            .into_iter()
+            .map(|answer| answer.fine()["ReleaseVersion"].as_str().unwrap().to_string())
+            .collect();
+        versions.sort();
+        assert_eq!(versions, ["0.0.1", "0.0.2", "0.0.3"]);
+    }
+
     async fn a_release_can_be_edited_and_deleted(database: TestDatabase) {
         let server = TestServer::start(&database).await;
         shop(&server).await;
@@ -140,5 +153,12 @@ on_both_engines! {
         assert_eq!(all(&progression["Phases"], "Name"), ["Development", "Test"]);
         assert_eq!(all(&progression["Phases"], "Progress"), ["Current", "Pending"]);
         assert_eq!(progression["NextDeployments"], json!([ids[0]]));
+        let body = json!({ "ReleaseId": "Releases-1", "EnvironmentId": ids[0] });
+        let _ = server.post("/api/Spaces-1/deployments", body).await.fine();
+        let of_project = server.get("/api/Spaces-1/projects/web/progression").await.fine();
+        assert_eq!(all(&of_project["Environments"], "Name"), ["Development", "Test"]);
+        assert_eq!(of_project["ChannelEnvironments"]["Channels-1"][1]["Name"], "Test");
+        let item = &of_project["Releases"][0]["Deployments"][&ids[0]][0];
+        assert_eq!((&item["State"], &item["ReleaseVersion"]), (&json!("Queued"), &json!("1.0")));
     }
 }
