@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use security::{Certificate, Secret};
 
 use crate::durable_file;
-use crate::failure::{CONFIGURATION, Failure};
+use crate::failure::Failure;
 use crate::instance::Selected;
 use crate::machine_key::MachineKey;
 use crate::settings_file::SettingsFile;
@@ -155,12 +155,9 @@ impl Configuration {
         let key = MachineKey::open(&self.surroundings.machine_key())?;
         let text = key.decrypt(CERTIFICATE, encrypted)?;
         let damaged = |reason: String| {
-            Failure::with_code(
-                CONFIGURATION,
-                format!(
-                    "The setting {CERTIFICATE} is damaged: {reason}. Run new-certificate, and register again."
-                ),
-            )
+            Failure::controlled(format!(
+                "The setting {CERTIFICATE} is damaged: {reason}. Run new-certificate, and register again."
+            ))
         };
         let pfx = STANDARD
             .decode(text.trim())
@@ -204,8 +201,7 @@ pub fn generate_certificate() -> Result<Certificate, Failure> {
 }
 
 fn wrong(key: &str, value: &str, wanted: &str) -> Failure {
-    Failure::with_code(
-        CONFIGURATION,
-        format!("The setting {key} is '{value}', which is not {wanted}. Set it again with configure."),
-    )
+    Failure::controlled(format!(
+        "The setting {key} is '{value}', which is not {wanted}. Set it again with configure."
+    ))
 }

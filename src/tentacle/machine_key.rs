@@ -14,7 +14,7 @@ use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use zeroize::Zeroizing;
 
 use crate::durable_file;
-use crate::failure::{CONFIGURATION, Failure};
+use crate::failure::Failure;
 
 /// What the original uses together with the machine id.
 const MACHINE_ID_VECTOR: &[u8; 16] = b"743677397A244326";
@@ -85,14 +85,11 @@ impl MachineKey {
                 Some(path) => format!("the machine id in '{}' or the key in '{}'", path.display(), self.place.key_file.display()),
                 None => format!("the key in '{}'", self.place.key_file.display()),
             };
-            Failure::with_code(
-                CONFIGURATION,
-                format!(
+            Failure::controlled(format!(
                     "The setting {setting} was encrypted with another key than {id}; has the settings file been copied from \
                      another machine, or the machine id been changed? Restore the former one, or run new-certificate and \
                      register again."
-                ),
-            )
+                ))
         })
     }
 }
@@ -146,13 +143,10 @@ fn generate(path: &Path) -> Result<Key, Failure> {
 }
 
 fn damaged(path: &Path) -> Failure {
-    Failure::with_code(
-        CONFIGURATION,
-        format!(
-            "The machine key '{}' is damaged. Restore it, or delete it, run new-certificate and register again.",
-            path.display()
-        ),
-    )
+    Failure::controlled(format!(
+        "The machine key '{}' is damaged. Restore it, or delete it, run new-certificate and register again.",
+        path.display()
+    ))
 }
 
 #[cfg(test)]

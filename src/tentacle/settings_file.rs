@@ -8,7 +8,7 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use crate::durable_file;
-use crate::failure::{CONFIGURATION, Failure};
+use crate::failure::Failure;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 const HEAD: &str = "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?>\n\
@@ -113,13 +113,10 @@ fn escape(text: &str) -> String {
 }
 
 fn broken(path: &Path, reason: &str) -> Failure {
-    Failure::with_code(
-        CONFIGURATION,
-        format!(
-            "The settings file '{}' cannot be read: {reason}. Mend it, or delete it and run create-instance.",
-            path.display()
-        ),
-    )
+    Failure::controlled(format!(
+        "The settings file '{}' cannot be read: {reason}. Mend it, or delete it and run create-instance.",
+        path.display()
+    ))
 }
 
 fn parse(text: &str) -> Result<Vec<(String, Option<String>)>, String> {

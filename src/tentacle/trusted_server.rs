@@ -5,6 +5,8 @@ use url::Url;
 
 use crate::failure::Failure;
 
+/// Nobody calls anybody; the original writes it for a machine that is registered without an address.
+const NONE: u8 = 0;
 /// Who calls whom, numbered as in the settings file.
 pub const PASSIVE: u8 = 1;
 /// The agent polls.
@@ -38,6 +40,14 @@ impl TrustedServer {
             address: None,
             squid: None,
             subscription_id: None,
+        }
+    }
+
+    /// A Server that is only known.
+    pub fn without_calls(thumbprint: &str) -> TrustedServer {
+        TrustedServer {
+            communication_style: NONE,
+            ..TrustedServer::listening(thumbprint)
         }
     }
 
@@ -89,7 +99,7 @@ impl TrustedServers {
         })?;
         for server in servers
             .iter_mut()
-            .filter(|server| server.communication_style == 0)
+            .filter(|server| server.communication_style == NONE)
         {
             server.communication_style = PASSIVE;
         }

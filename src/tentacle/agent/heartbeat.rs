@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// How often it is written.
 pub(super) const PERIOD: Duration = Duration::from_secs(3);
 /// An older one means that the event loop does not turn.
-const STALE: Duration = Duration::from_secs(30);
+pub(crate) const OLDEST: Duration = Duration::from_secs(30);
 const NAME: &str = "livez.heartbeat";
 
 /// How an agent is.
@@ -38,7 +38,7 @@ pub(super) fn remove(home: &Path) {
 ///
 /// # Errors
 /// What is wrong: it does not run, or its event loop does not turn.
-pub(crate) fn read(home: &Path, now: SystemTime) -> Result<Health, String> {
+pub(crate) fn read(home: &Path, now: SystemTime, oldest: Duration) -> Result<Health, String> {
     let path = path(home);
     let failed = |error: &io::Error| {
         if error.kind() == io::ErrorKind::NotFound {
@@ -54,7 +54,7 @@ pub(crate) fn read(home: &Path, now: SystemTime) -> Result<Health, String> {
         .and_then(|found| found.modified())
         .map_err(|error| failed(&error))?;
     let age = now.duration_since(beat).unwrap_or_default();
-    if age > STALE {
+    if age > oldest {
         return Err(format!(
             "The heartbeat file '{}' is {} s old; the agent hangs, or was killed.",
             path.display(),
@@ -78,15 +78,19 @@ mod tests {
     fn a_heart_beats_until_it_does_not() {
         let home = tempfile::tempdir().unwrap();
         let now = SystemTime::now();
-        assert!(read(home.path(), now).unwrap_err().contains("does not run"));
-        write(home.path(), &Health { is_ready: false }).unwrap();
-        assert_eq!(read(home.path(), now), Ok(Health { is_ready: false }));
         assert!(
-            read(home.path(), now + Duration::from_secs(60))
+            read(home.path(), now, OLDEST)
+                .unwrap_err()
+                .contains("does not run")
+        );
+        write(home.path(), &Health { is_ready: false }).unwrap();
+        assert_eq!(read(home.path(), now, OLDEST), Ok(Health { is_ready: false }));
+        assert!(
+            read(home.path(), now + Duration::from_secs(60), OLDEST)
                 .unwrap_err()
                 .contains("hangs")
         );
         remove(home.path());
-        assert!(read(home.path(), now).is_err());
+        assert!(read(home.path(), now, OLDEST).is_err());
     }
 }

@@ -29,7 +29,7 @@ use crate::output::Output;
 use crate::script::process_table::Children;
 use crate::script::{ScriptEnvironment, Scripts, Stopping};
 
-pub(crate) use self::heartbeat::{Health, read as read_heartbeat};
+pub(crate) use self::heartbeat::{Health, OLDEST as OLDEST_HEARTBEAT, read as read_heartbeat};
 
 /// The part of a stop that is left for scripts that were asked to end, and then for those that were killed.
 const ASKED: Duration = Duration::from_secs(3);

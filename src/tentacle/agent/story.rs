@@ -398,6 +398,7 @@ async fn a_stop_lets_scripts_end_and_then_ends_them() {
     let mut agent = agent.unwrap();
     agent.grace = Duration::from_secs(4);
     let started = Instant::now();
+    agent.services.scripts().set_stopping(Stopping::Announced);
     let stopping = tokio::spawn(agent.stop());
     let late = client
         .start_script(&World::command("late", "echo never"), &never)

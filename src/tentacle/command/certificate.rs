@@ -48,7 +48,7 @@ pub(super) const IMPORT: Command = Command {
         &[
             OptionRow::flag(&["from-registry", "r"], "not on this system"),
             OptionRow::value(&["from-file", "f"], "PFX file, or a file with its base64"),
-            OptionRow::value(&["from-base64"], "base64 of a PFX without password"),
+            OptionRow::value(&["from-base64", "b"], "base64 of a PFX without password"),
             OptionRow::value(&["pfx-password", "pw"], "password of the PFX"),
         ],
     ],
@@ -128,6 +128,16 @@ fn new(context: &Context, options: &Options) -> Result<(), Failure> {
 
 fn import(context: &Context, options: &Options) -> Result<(), Failure> {
     let mut configuration = context.configuration(options)?;
+    let sources = [
+        options.flag("from-registry"),
+        options.text("from-file").is_some(),
+        options.last("from-base64").is_some(),
+    ];
+    if sources.iter().filter(|is_given| **is_given).count() > 1 {
+        return Err(Failure::controlled(
+            "Please specify only one of either from-registry or from-file or from-base64",
+        ));
+    }
     if options.flag("from-registry") {
         return Err(Failure::controlled(
             "The Windows registry does not exist on this system; use --from-file or --from-base64.",

@@ -39,6 +39,10 @@ pub(super) const LIST: Command = Command {
 
 fn create(context: &Context, options: &Options) -> Result<(), Failure> {
     let current = &context.surroundings.current_folder;
+    // a name that is given and blank makes a settings file alone
+    let is_bare = options
+        .last("instance")
+        .is_some_and(|name| name.trim().is_empty());
     let name = options.text("instance").unwrap_or(DEFAULT_NAME).trim();
     check_name(name)?;
     let home = options.path("home", current);
@@ -49,7 +53,7 @@ fn create(context: &Context, options: &Options) -> Result<(), Failure> {
     let known = index.find(name);
     if let Some(known) = known
         .as_ref()
-        .filter(|known| known.configuration_file_path != file)
+        .filter(|known| !is_bare && known.configuration_file_path != file)
     {
         return Err(Failure::controlled(format!(
             "The instance {} exists already, with the settings file '{}'. Give that file, another name, or run \
@@ -77,11 +81,13 @@ fn create(context: &Context, options: &Options) -> Result<(), Failure> {
     settings.set(HOME, Some(home.display().to_string()));
     settings.save()?;
     let name = known.map_or_else(|| name.to_owned(), |known| known.name);
-    context.output.info(&format!("Saving instance: {name}"));
-    index.put(&Instance {
-        name,
-        configuration_file_path: file,
-    })?;
+    if !is_bare {
+        context.output.info(&format!("Saving instance: {name}"));
+        index.put(&Instance {
+            name,
+            configuration_file_path: file,
+        })?;
+    }
     context
         .output
         .info(&format!("Setting home directory to: {}", home.display()));

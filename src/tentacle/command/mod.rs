@@ -9,6 +9,8 @@ mod instance;
 mod register;
 mod serve;
 mod show_configuration;
+#[cfg(test)]
+mod story;
 mod trust;
 mod version;
 

@@ -285,14 +285,14 @@ fn register(context: &Context, options: &Options, kind: Kind) -> Result<(), Fail
                 let subscription = subscription(&configuration, options, address)?;
                 set_connection_count(context, &mut configuration, kind)?;
                 let trusted = TrustedServer::polling(&server_thumbprint, address, &subscription);
-                (Endpoint::Polling { subscription }, Some(trusted))
+                (Endpoint::Polling { subscription }, trusted)
             }
-            (None, Style::None) => (Endpoint::None, None),
+            (None, Style::None) => (Endpoint::None, TrustedServer::without_calls(&server_thumbprint)),
             (None, _) => {
                 let uri = own_address(context, options, &configuration, &api).await?;
                 (
                     Endpoint::Listening { uri, proxy },
-                    Some(TrustedServer::listening(&server_thumbprint)),
+                    TrustedServer::listening(&server_thumbprint),
                 )
             }
         };
@@ -308,11 +308,9 @@ fn register(context: &Context, options: &Options, kind: Kind) -> Result<(), Fail
             home,
         };
         registration.register(&api, &space).await?;
-        if let Some(trusted) = trusted {
-            let mut servers = configuration.trusted()?;
-            servers.put(trusted);
-            configuration.set_trusted(&servers);
-        }
+        let mut servers = configuration.trusted()?;
+        servers.put(trusted);
+        configuration.set_trusted(&servers);
         context.output.info("Machine registered successfully");
         context.save(&configuration)
     })

@@ -1,6 +1,6 @@
 //! `show-configuration`.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::register::{API_OPTIONS, Target, run_to_end};
 use super::{Command, Context, INSTANCE_OPTIONS, pretty};
@@ -27,14 +27,11 @@ fn run(context: &Context, options: &Options) -> Result<(), Failure> {
     if asks_server {
         let target = Target::of(context, options)?;
         let thumbprint = configuration.thumbprint()?.unwrap_or_default();
-        let known = run_to_end(async {
-            let api = target.open().await?;
-            let space = lookup::space(&api, options.text("space")).await?;
-            let machines = lookup::by_thumbprint(&api, &Kind::Target.path(&space), &thumbprint).await?;
-            let workers = lookup::by_thumbprint(&api, &Kind::Worker.path(&space), &thumbprint).await?;
-            Ok((machines, workers))
-        })?;
-        add_machines(&mut answer, known, &thumbprint)?;
+        let known = run_to_end(known_machine(&target, options.text("space"), &thumbprint))?;
+        if let (Value::Object(tentacle), Value::Object(known)) = (&mut answer["Tentacle"], known) {
+            tentacle.extend(known);
+            tentacle.sort_keys();
+        }
     }
     let text = format!("{}\n", pretty(&answer));
     match options.path("file", &context.surroundings.current_folder) {
@@ -70,47 +67,67 @@ fn settings(configuration: &Configuration) -> Result<Value, Failure> {
     }))
 }
 
-fn add_machines(
-    answer: &mut Value,
-    known: (Vec<Value>, Vec<Value>),
-    thumbprint: &str,
-) -> Result<(), Failure> {
-    let (machines, workers) = known;
-    if machines.is_empty() && workers.is_empty() {
-        return Err(Failure::controlled(format!(
-            "No machines or workers were found on the specified server with the thumbprint '{thumbprint}'. Unable to retrieve \
-             server side configuration."
-        )));
-    }
-    let pick = |item: &Value, members: &[&str]| -> Value {
-        Value::Object(
-            members
-                .iter()
-                .map(|member| ((*member).to_owned(), item[*member].clone()))
-                .collect::<Map<_, _>>(),
-        )
+/// What the Server knows of the one machine or worker of a thumbprint.
+async fn known_machine(target: &Target, space: Option<&str>, thumbprint: &str) -> Result<Value, Failure> {
+    let api = target.open().await?;
+    let space = lookup::space(&api, space).await?;
+    let machines = lookup::by_thumbprint(&api, &Kind::Target.path(&space), thumbprint).await?;
+    let workers = lookup::by_thumbprint(&api, &Kind::Worker.path(&space), thumbprint).await?;
+    let (item, kind) = match (machines.as_slice(), workers.as_slice()) {
+        ([machine], []) => (machine, Kind::Target),
+        ([], [worker]) => (worker, Kind::Worker),
+        ([], []) => {
+            return Err(Failure::controlled(format!(
+                "No machines or workers were found on the specified server with the thumbprint '{thumbprint}'. Unable to \
+                 retrieve server side configuration."
+            )));
+        }
+        _ => {
+            return Err(Failure::controlled(
+                "This Tentacle is registered multiple times with the server. Unable to display configuration.",
+            ));
+        }
     };
-    let machines: Vec<Value> = machines
-        .iter()
-        .map(|item| {
-            pick(
-                item,
-                &[
-                    "Id",
-                    "Name",
-                    "EnvironmentIds",
-                    "Roles",
-                    "TenantIds",
-                    "TenantTags",
-                    "MachinePolicyId",
-                ],
-            )
-        })
-        .collect();
-    let workers: Vec<Value> = workers
-        .iter()
-        .map(|item| pick(item, &["Id", "Name", "WorkerPoolIds", "MachinePolicyId"]))
-        .collect();
-    answer["Server"] = json!({ "Machines": machines, "Workers": workers });
-    Ok(())
+    let policies = space.path("MachinePolicies", "machinepolicies");
+    let policy = match item["MachinePolicyId"].as_str() {
+        Some(id) => short(&api.get(&format!("{policies}/{id}")).await?),
+        None => Value::Null,
+    };
+    let mut known = json!({
+        "DisplayName": item["Name"],
+        "MachinePolicy": policy,
+        "PublicHostName": item["Uri"],
+    });
+    match kind {
+        Kind::Worker => {
+            let pools = api.list(&space.path("WorkerPools", "workerpools")).await?;
+            known["WorkerPools"] = chosen(&pools, &item["WorkerPoolIds"]);
+        }
+        Kind::Target => {
+            let environments = api.list(&space.path("Environments", "environments")).await?;
+            known["Environments"] = chosen(&environments, &item["EnvironmentIds"]);
+            for member in [
+                "Roles",
+                "TenantIds",
+                "TenantTags",
+                "TenantedDeploymentParticipation",
+            ] {
+                known[member] = item[member].clone();
+            }
+        }
+    }
+    Ok(known)
+}
+
+/// Id and name of those in a list of ids.
+fn chosen(list: &[Value], ids: &Value) -> Value {
+    let ids = ids.as_array().map(Vec::as_slice).unwrap_or_default();
+    list.iter()
+        .filter(|item| ids.contains(&item["Id"]))
+        .map(short)
+        .collect()
+}
+
+fn short(item: &Value) -> Value {
+    json!({ "Id": item["Id"], "Name": item["Name"] })
 }

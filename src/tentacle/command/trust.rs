@@ -218,9 +218,7 @@ fn clear(context: &Context, options: &Options) -> Result<(), Failure> {
             .is_some_and(|address| keep.contains(&normal_address(address)))
     };
     let (kept, removed): (Vec<_>, Vec<_>) = servers.0.into_iter().partition(is_kept);
-    if removed.is_empty() {
-        return Ok(());
-    }
+    let is_changed = !removed.is_empty();
     for server in &removed {
         let place = server.address.as_deref().unwrap_or("which calls this Tentacle");
         context
@@ -229,5 +227,8 @@ fn clear(context: &Context, options: &Options) -> Result<(), Failure> {
     }
     servers.0 = kept;
     configuration.set_trusted(&servers);
-    context.save(&configuration)
+    if is_changed {
+        return context.save(&configuration);
+    }
+    configuration.file.save()
 }

@@ -83,7 +83,8 @@ impl Registration {
         let known = self.find(api, &collection).await?;
         let last = RegistrationState::load(&self.home)?
             .filter(|last| {
-                last.server == api.base()
+                matches!(self.existing, Existing::TakeOver { .. })
+                    && last.server == api.base()
                     && known
                         .as_ref()
                         .is_some_and(|machine| machine["Id"] == last.machine.as_str())
@@ -95,7 +96,10 @@ impl Registration {
                     last.given
                 }
             });
-        let mut machine = known.clone().unwrap_or_else(|| self.template(space));
+        let mut machine = self.template(space);
+        if let (Value::Object(machine), Some(Value::Object(known))) = (&mut machine, known.clone()) {
+            machine.extend(known);
+        }
         self.fill(api, space, &mut machine, last.as_ref()).await?;
         let path = known
             .as_ref()
@@ -104,7 +108,8 @@ impl Registration {
         let written = self.write(api, &path, known.is_none(), &machine).await?;
         self.remember(api, &written, &path)?;
         if let Some(path) = link(&written, "Self") {
-            api.get(&path).await?;
+            // as the original does; the machine is registered whether or not it can be read
+            api.get(&path).await.ok();
         }
         Ok(())
     }

@@ -256,12 +256,18 @@ impl ServerApi {
             REFUSED
         };
         let remedy = match status.as_u16() {
-            401 => " Check the API key, the token, or the user name and password.",
-            403 => " The user of this credential lacks a permission.",
-            404 => " Is this the address of the Server?",
+            401 => "Check the API key, the token, or the user name and password.",
+            403 => "The user of this credential lacks a permission.",
+            404 => "Is this the address of the Server?",
             _ => "",
         };
-        let text = format!("Could not {attempt} at {}: {status}. {said}{remedy}", self.base);
+        let words = [said.as_str(), remedy].map(str::trim);
+        let words: Vec<&str> = words.into_iter().filter(|words| !words.is_empty()).collect();
+        let text = format!(
+            "Could not {attempt} at {}: {status}. {}",
+            self.base,
+            words.join(" ")
+        );
         Err(Failure {
             may_pass: status == StatusCode::CONFLICT,
             ..Failure::with_code(code, text.trim())

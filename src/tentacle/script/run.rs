@@ -99,11 +99,12 @@ impl Script {
         let stop_waiting = self.cancel.child_token();
         let announced = shared.until(Stopping::Announced);
         let held = tokio::select! {
-            held = shared.table.acquire(&isolation, &stop_waiting, &self.log) => held,
+            biased;
             () = announced => {
                 self.say(OutputSource::StdErr, "The Tentacle is stopping; this script was not started.");
                 Err(NotHeld::Cancelled)
             }
+            held = shared.table.acquire(&isolation, &stop_waiting, &self.log) => held,
         };
         let (exit_code, ran) = match &held {
             Ok(_) => self.execute(&mut state, &arguments, &shared).await,
