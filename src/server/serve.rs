@@ -144,9 +144,15 @@ fn listen_for_agents(
     };
     let subscriptions = Arc::new(Subscriptions::new());
     let trust = Arc::new(TrustList::new());
-    let caller = Caller::new(identity, Arc::clone(&subscriptions), Settings::default()).map_err(unusable)?;
+    // Only the types of the agents' contracts are read; anything else ends the connection.
+    let settings = Settings {
+        known_types: contracts::KNOWN_TYPES,
+        ..Settings::default()
+    };
+    let caller = Caller::new(identity, Arc::clone(&subscriptions), settings.clone()).map_err(unusable)?;
     let address = SocketAddr::new(options.bind, options.communications_port);
     let mut wanted = ListenerOptions::new(address, identity.clone(), Arc::clone(&trust) as Arc<dyn Trust>);
+    wanted.settings = settings;
     wanted.answering = Answering {
         service: None,
         subscriptions: Some(subscriptions),

@@ -1,0 +1,27 @@
+//! Measurements, printed as tables. Figures depend on the machine; the ratios within one run are what counts.
+
+mod server;
+mod wire;
+
+use std::time::Duration;
+
+#[tokio::main]
+async fn main() {
+    match std::env::args().nth(1).as_deref() {
+        Some("wire") => wire::run().await,
+        Some("server") => server::run().await,
+        _ => {
+            eprintln!("usage: bench wire|server");
+            std::process::exit(2);
+        }
+    }
+}
+
+/// One line of a table.
+fn line(what: &str, figure: String, against: &str) {
+    println!("{what:<58} {figure:>18}   {against}");
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.2} ms", time.as_secs_f64() * 1000.0)
+}
