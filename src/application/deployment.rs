@@ -20,7 +20,7 @@ use storage::server_task::NewTask;
 
 use crate::event::record;
 use crate::named::load;
-use crate::{Actor, Context, Error, List, Result, Slice, environment, prompt, release};
+use crate::{Actor, Context, Error, List, Result, Slice, environment, prompt, release, snapshot};
 
 /// How a caller names a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -225,8 +225,8 @@ impl Ground {
         Ok(Self {
             space: space.clone(),
             channel: Channel::choose(&channels, Some(&release.channel_id), &project.name)?.clone(),
-            process: release::frozen_process(session, space, &release).await?,
-            variables: release::frozen_variables(session, space, &release).await?,
+            process: snapshot::frozen_process(session, space, &release).await?,
+            variables: snapshot::frozen_variables(session, space, &release).await?,
             project,
             release,
         })

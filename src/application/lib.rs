@@ -28,6 +28,7 @@ pub mod prompt;
 pub mod release;
 pub mod sealing;
 pub mod sign_in;
+mod snapshot;
 pub mod space;
 pub mod task;
 pub mod task_log;

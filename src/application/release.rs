@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use domain::document::Document;
 use domain::event::Message;
 use domain::lifecycle::progression::{History, Progression};
 use domain::permission::Permission;
@@ -10,8 +9,8 @@ use domain::project::Project;
 use domain::release::Wanted;
 use domain::release::version_template::Numbers;
 use domain::{
-    Channel, ChannelId, DeploymentProcess, DeploymentProcessId, Environment, EnvironmentId, Lifecycle,
-    Release, ReleaseId, SpaceId, TaskState, Timestamp, VariableSet, VariableSetId,
+    Channel, ChannelId, DeploymentProcess, Environment, EnvironmentId, Lifecycle, Release, ReleaseId,
+    SpaceId, TaskState, Timestamp, VariableSet,
 };
 use storage::deployment::StoredDeployment;
 pub use storage::release::ReleaseFilter;
@@ -20,8 +19,8 @@ use storage::{Session, named};
 use crate::event::record;
 use crate::named::load;
 use crate::package_choice::{self, Choices};
-use crate::sealing::{self, Place};
-use crate::{Actor, Context, Error, List, Result, Slice, snapshot_suffix};
+use crate::snapshot::{freeze_process, freeze_variables, frozen_process};
+use crate::{Actor, Context, Error, List, Result, Slice};
 
 /// How often a number is made again when somebody else took it in the meantime.
 const ATTEMPTS: usize = 5;
@@ -445,36 +444,6 @@ pub(crate) async fn find_of_project(
     Ok(by_id.filter(|release| release.project_id == project.id))
 }
 
-/// The process that was frozen for a release.
-///
-/// # Errors
-/// When it is missing, which is a fault.
-pub(crate) async fn frozen_process(
-    session: &mut Session,
-    space: &SpaceId,
-    release: &Release,
-) -> Result<DeploymentProcess> {
-    let id = release.project_deployment_process_snapshot_id.as_str();
-    storage::deployment_process::find(session, space, id)
-        .await?
-        .ok_or_else(|| Error::not_found("deployment process", id))
-}
-
-/// The variables that were frozen for a release.
-///
-/// # Errors
-/// When they are missing, which is a fault.
-pub(crate) async fn frozen_variables(
-    session: &mut Session,
-    space: &SpaceId,
-    release: &Release,
-) -> Result<VariableSet> {
-    let id = release.project_variable_set_snapshot_id.as_str();
-    storage::variable_set::find(session, space, id)
-        .await?
-        .ok_or_else(|| Error::not_found("variable set", id))
-}
-
 /// What a release is made from, read in one transaction.
 struct Material<'a> {
     space: &'a SpaceId,
@@ -596,62 +565,6 @@ impl<'a> Material<'a> {
             ..Release::default()
         }))
     }
-}
-
-/// Copies a process as it is; its secrets are sealed for the copy.
-async fn freeze_process(
-    context: &Context,
-    session: &mut Session,
-    space: &SpaceId,
-    mut living: DeploymentProcess,
-) -> Result<DeploymentProcessId> {
-    let id = living.id.snapshot(i64::from(living.version), &snapshot_suffix());
-    let mut copy = DeploymentProcess {
-        id: id.clone(),
-        last_snapshot_id: None,
-        ..living.clone()
-    };
-    move_secrets(
-        context,
-        Place::process(space, living.id.as_str()),
-        Place::process(space, id.as_str()),
-        &mut copy,
-    )?;
-    storage::deployment_process::insert(session, &copy, true).await?;
-    living.last_snapshot_id = Some(id.clone());
-    storage::deployment_process::update(session, &living, living.version).await?;
-    Ok(id)
-}
-
-/// Copies variables as they are; their secrets are sealed for the copy.
-async fn freeze_variables(
-    context: &Context,
-    session: &mut Session,
-    space: &SpaceId,
-    living: VariableSet,
-) -> Result<VariableSetId> {
-    let id = living.id.snapshot(i64::from(living.version), &snapshot_suffix());
-    let mut copy = VariableSet {
-        id: id.clone(),
-        ..living.clone()
-    };
-    move_secrets(
-        context,
-        Place::variables(space, living.id.as_str()),
-        Place::variables(space, id.as_str()),
-        &mut copy,
-    )?;
-    storage::variable_set::insert(session, &copy, true).await?;
-    Ok(id)
-}
-
-fn move_secrets<T: Document>(
-    context: &Context,
-    from: Place<'_>,
-    to: Place<'_>,
-    document: &mut T,
-) -> Result<()> {
-    sealing::reseal(&context.keys, from, to, document)
 }
 
 fn taken(project: &Project, version: &str) -> Error {
