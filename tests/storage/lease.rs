@@ -13,7 +13,8 @@ use tests::on_both_engines;
 
 use crate::queue::{enqueue, success, task};
 
-fn entry(kind: EntryKind) -> Entry {
+/// An entry of the task's only ticket.
+pub fn entry(kind: EntryKind) -> Entry {
     Entry {
         ticket: "ServerTasks-1-1".into(),
         kind,

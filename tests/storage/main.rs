@@ -5,6 +5,7 @@
 )]
 
 mod connection;
+mod crash_point;
 mod lease;
 mod lock;
 mod queue;
