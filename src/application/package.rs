@@ -498,9 +498,12 @@ fn told(error: files::Error) -> Error {
         files::Error::Name { .. } | files::Error::TooLarge { .. } | files::Error::Package { .. } => {
             Error::invalid(error.to_string())
         }
-        files::Error::Missing { .. } => Error::NotFound(format!(
-            "The file of the package is missing on its volume. Push the package again. ({error})"
-        )),
+        files::Error::Missing { .. } => {
+            tracing::error!(%error, "A package has a row and no file.");
+            Error::NotFound(
+                "The file of the package is missing on its volume. Push the package again.".into(),
+            )
+        }
         other => other.into(),
     }
 }
