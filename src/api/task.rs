@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use application::task::{self, TaskFilter};
-use application::task_log::{self, Event, Kind, Node, View};
+use application::task_log::{self, Event, Kind, Node, Status, View};
 use application::{Error, List};
 use axum::Router;
 use axum::body::Body as Bytes;
@@ -221,6 +221,8 @@ fn raw_line(event: &Event) -> Option<String> {
     let time = Timestamp(event.time).to_string();
     let time = time.get(11..23).unwrap_or_default();
     match &event.kind {
+        // A block that only waits is no news yet.
+        Kind::Open { status: Status::Pending, .. } => None,
         Kind::Open { name, .. } => Some(format!("{time}   {:<9}|== {name} ==\n", "")),
         Kind::Line { category, text, .. } => Some(format!("{time}   {:<9}|   {text}\n", category.name())),
         Kind::Progress { percentage, text } => {

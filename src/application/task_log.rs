@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::SpaceId;
-pub use files::task_logs::{Category, Event, Kind, Node, View};
+pub use files::task_logs::{Category, Event, Kind, Node, Status, View};
 use files::task_logs::{Position, Tail};
 
 use crate::{Actor, Context, Result};

@@ -1,7 +1,7 @@
 //! Recent tasks, and one task with its log.
 
 use application::task::{self, TaskFilter};
-use application::task_log::{self, Kind};
+use application::task_log::{self, Kind, Status};
 use application::{Context, Slice};
 use askama::Template;
 use axum::Router;
@@ -123,6 +123,7 @@ async fn first_lines(visitor: &Visitor, space: &SpaceId, id: &str) -> Result<Vec
         };
         for event in events {
             let (level, text) = match event.kind {
+                Kind::Open { status: Status::Pending, .. } => continue,
                 Kind::Open { name, .. } => ("step".to_string(), name),
                 Kind::Line { category, text, .. } => (category.name().to_lowercase(), text),
                 Kind::Progress { .. } | Kind::Close { .. } => continue,

@@ -139,6 +139,7 @@ impl Client {
 fn show(event: &Value) {
     let text = event["Text"].as_str().unwrap_or_default();
     match event["Kind"].as_str() {
+        Some("Open") if event["Status"] == "Pending" => {}
         Some("Open") => println!("    {text}"),
         Some("Line") if matches!(event["Category"].as_str(), Some("Verbose" | "Trace")) => {}
         Some("Line") => println!("      {text}"),
