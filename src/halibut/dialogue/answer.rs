@@ -97,9 +97,10 @@ where
         // A request must not be given to a connection that is known to be dead.
         let taken = tokio::select! {
             biased;
-            gone = connection.watch() => return match gone {
-                DialogueError::Lost(_) => Ok(()),
-                other => Err(other),
+            gone = connection.watch() => match gone {
+                DialogueError::Lost(_) => return Ok(()),
+                DialogueError::Protocol(_) => return said_goodbye(&mut connection).await,
+                other => return Err(other),
             },
             taken = queue.dequeue(timeouts.heartbeat) => taken,
         };
@@ -149,5 +150,19 @@ where
         }
         connection.put(ControlLine::Proceed.as_bytes());
         connection.flush().await?;
+    }
+}
+
+/// An agent that stops may say END while it waits; it must not say anything else.
+async fn said_goodbye<S>(connection: &mut Connection<S>) -> Result<(), DialogueError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+{
+    let within = connection.settings().timeouts.proceed;
+    match connection.read_control(within, "END").await? {
+        ControlLine::End => Ok(()),
+        ControlLine::Next | ControlLine::Proceed => {
+            Err(ProtocolError::ControlLine("it came before it was due").into())
+        }
     }
 }

@@ -53,6 +53,8 @@ pub struct Timeouts {
     pub attempts_total: Duration,
     /// How often to try to connect.
     pub attempts: u32,
+    /// Shortest and longest pause of a polling agent between two rounds of attempts.
+    pub redial: (Duration, Duration),
 }
 
 impl Default for Timeouts {
@@ -74,6 +76,7 @@ impl Default for Timeouts {
             attempt_pause: Duration::from_secs(1),
             attempts_total: Duration::from_secs(300),
             attempts: 5,
+            redial: (Duration::from_secs(5), Duration::from_secs(120)),
         }
     }
 }

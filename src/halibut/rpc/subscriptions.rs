@@ -117,7 +117,7 @@ mod tests {
         let second = subscriptions.of(&name).begin_session();
         drop(first);
         assert!(subscriptions.is_connected(&name));
-        assert_eq!(subscriptions.connected(), [name.clone()]);
+        assert_eq!(subscriptions.connected(), std::slice::from_ref(&name));
         drop(second);
         assert!(!subscriptions.is_connected(&name));
     }

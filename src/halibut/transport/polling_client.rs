@@ -15,9 +15,6 @@ use crate::transport::connect::{ConnectError, connect};
 use crate::transport::event::{Event, Observer, nobody};
 use crate::transport::tls::OwnCertificate;
 
-/// Shortest and longest pause between two rounds of attempts (`tentacle-protocol.md` 2.8).
-const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(120));
-
 /// Pause after a connection that had lasted for a while, times one to two.
 const PROMPT: Duration = Duration::from_millis(250);
 
@@ -182,10 +179,12 @@ impl Poller {
                 last_error: Some(reason.clone()),
             });
             let since = *failing_since.get_or_insert_with(Instant::now);
+            // `tentacle-protocol.md` 2.8
+            let (least, most) = self.options.settings.timeouts.redial;
             let pause = match lived {
                 // A Server closes a connection to cancel a call; the next call should not have to wait for us.
-                Some(lived) if lived >= PAUSE.0 => PROMPT.mul_f64(factor),
-                _ => since.elapsed().mul_f64(factor).clamp(PAUSE.0, PAUSE.1),
+                Some(lived) if lived >= least => PROMPT.mul_f64(factor).min(least),
+                _ => since.elapsed().mul_f64(factor).clamp(least, most.max(least)),
             };
             self.tell(Event::PollingFailed {
                 server: self.options.server.to_string(),
