@@ -1,7 +1,7 @@
 //! The error envelope (`rest-api.md` 1.7): one place that turns the seven kinds into JSON.
 
 use application::Error;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -44,6 +44,21 @@ impl IntoResponse for Failure {
         }
         response
     }
+}
+
+/// What a path that is no resource answers.
+pub(crate) async fn unknown_path(uri: Uri) -> Failure {
+    Failure(Error::NotFound(format!(
+        "There is no resource at '{}'.",
+        uri.path()
+    )))
+}
+
+/// What a resource answers to a method that it does not have.
+pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Response {
+    let message = format!("The resource at '{}' cannot be asked with {method}.", uri.path());
+    let body = json!({ "ErrorMessage": message, "ParsedHelpLinks": [] });
+    (StatusCode::METHOD_NOT_ALLOWED, axum::Json(body)).into_response()
 }
 
 /// `Errors` stands on 400 and 409 only: a 404 with it breaks the typed 404 of the Go client (trap 3).

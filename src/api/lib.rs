@@ -35,6 +35,7 @@ use std::sync::Arc;
 
 use application::Context;
 use axum::Router;
+use axum::routing::any;
 
 pub use error::Failure;
 pub use path::normalise;
@@ -68,5 +69,7 @@ pub fn router(context: Arc<Context>) -> Router {
         .merge(team::routes())
         .merge(user::routes())
         .merge(variable_set::routes())
+        .route("/api/{*path}", any(error::unknown_path))
+        .method_not_allowed_fallback(error::wrong_method)
         .with_state(context)
 }

@@ -135,7 +135,7 @@ pub async fn create(
         deployments.push(deployment);
     }
     session.commit().await?;
-    context.notifier.notify("server_task");
+    context.notifier.notify(crate::task::QUEUE);
     Ok(deployments.into_iter().map(prompt::shown).collect())
 }
 
