@@ -5,13 +5,24 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+/// What a written file outlives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lasting {
+    /// The end of this program; a power cut may lose it.
+    ThisMachine,
+    /// A power cut, after which the old file or the new one is there.
+    OldOrNew,
+    /// A power cut, after which the new file is there.
+    Survives,
+}
+
 /// Writes a file beside its place, syncs it, puts it there, and syncs the folder: a crash leaves the old file or
 /// the new one. Mode 0600.
 ///
 /// # Errors
 /// What the system says.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_with_mode(path, bytes, 0o600)
+    replace(path, bytes, 0o600, Lasting::Survives)
 }
 
 /// As [`write`], with mode 0644: for what every user of the machine may know.
@@ -19,19 +30,28 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// What the system says.
 pub fn write_public(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_with_mode(path, bytes, 0o644)
+    replace(path, bytes, 0o644, Lasting::Survives)
 }
 
-fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+/// Writes a file beside its place and puts it there.
+///
+/// # Errors
+/// What the system says.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32, lasting: Lasting) -> io::Result<()> {
     let folder = folder_of(path);
     let mut temporary = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
     temporary
         .as_file()
         .set_permissions(fs::Permissions::from_mode(mode))?;
     temporary.write_all(bytes)?;
-    temporary.as_file().sync_all()?;
+    if lasting != Lasting::ThisMachine {
+        temporary.as_file().sync_all()?;
+    }
     temporary.persist(path).map_err(|error| error.error)?;
-    sync_folder(folder)
+    if lasting == Lasting::Survives {
+        sync_folder(folder)?;
+    }
+    Ok(())
 }
 
 /// A folder and its missing parents; what is made here has mode 0700.

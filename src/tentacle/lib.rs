@@ -9,6 +9,7 @@ mod failure;
 mod file_transfer;
 mod free_space;
 mod instance;
+mod log_file;
 mod machine_key;
 mod output;
 mod registration;
@@ -18,5 +19,6 @@ mod surroundings;
 mod trusted_server;
 
 pub use command::run;
+pub use log_file::LogFile;
 pub use output::Output;
 pub use surroundings::Surroundings;

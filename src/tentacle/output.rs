@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use settings::LogFormat;
 
+use crate::log_file::LogFile;
+
 /// Lines for people: what a command answers, or the log of the running agent. Cheap to clone.
 #[derive(Clone)]
 pub struct Output {
     form: Form,
     sinks: Arc<Mutex<Sinks>>,
+    file: Option<Arc<LogFile>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +39,7 @@ impl Output {
         Output {
             form: Form::Command,
             sinks: Arc::new(Mutex::new(Sinks { standard, error })),
+            file: None,
         }
     }
 
@@ -49,6 +53,15 @@ impl Output {
         Output {
             form: Form::Log(format),
             sinks: Arc::clone(&self.sinks),
+            file: None,
+        }
+    }
+
+    /// The same, and every line with its time in a file as well.
+    pub fn with_file(self, file: LogFile) -> Output {
+        Output {
+            file: Some(Arc::new(file)),
+            ..self
         }
     }
 
@@ -77,6 +90,9 @@ impl Output {
     }
 
     fn line(&self, level: &str, text: &str) {
+        if let Some(file) = &self.file {
+            file.line(level, &one_line(text));
+        }
         let mut sinks = self
             .sinks
             .lock()

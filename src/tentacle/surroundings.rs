@@ -3,6 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use settings::{AgentSettings, Program};
+
+use crate::failure::{CONFIGURATION, Failure};
 use crate::machine_key::MachineKeyPlace;
 
 /// Overrides the folder of the machine, as in the original.
@@ -59,6 +62,26 @@ impl Surroundings {
             .map(str::to_owned)
     }
 
+    /// The settings of the container under some names, in any spelling and with `_FILE`; others belong to other
+    /// commands and are not looked at.
+    ///
+    /// # Errors
+    /// Every problem of these settings, one line each.
+    pub(crate) fn settings(&self, names: &[&str]) -> Result<AgentSettings, Failure> {
+        let wanted: Vec<String> = names.iter().map(|name| folded(name)).collect();
+        let is_wanted = |name: &OsString| {
+            let name = folded(&name.to_string_lossy());
+            wanted.contains(&name)
+                || name
+                    .strip_suffix("FILE")
+                    .is_some_and(|name| wanted.iter().any(|known| known == name))
+        };
+        let variables = self.variables.iter().filter(|(name, _)| is_wanted(name)).cloned();
+        settings::Environment::new(Program::Agent, variables)
+            .agent()
+            .map_err(|problems| Failure::with_code(CONFIGURATION, problems.lines().join("\n")))
+    }
+
     /// Where the machine key is.
     pub fn machine_key(&self) -> MachineKeyPlace {
         MachineKeyPlace {
@@ -80,4 +103,9 @@ impl Surroundings {
             )
         })
     }
+}
+
+/// Letter case and underscores do not count in the name of a setting.
+fn folded(name: &str) -> String {
+    name.replace('_', "").to_ascii_uppercase()
 }

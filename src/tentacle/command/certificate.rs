@@ -8,14 +8,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use security::{Certificate, Secret};
 use serde_json::json;
-use settings::Program;
 use zeroize::Zeroizing;
 
 use super::{Command, Context, FORMAT, INSTANCE_OPTIONS, is_json};
 use crate::command_line::{OptionRow, Options};
 use crate::configuration::generate_certificate;
 use crate::durable_file;
-use crate::failure::{CONFIGURATION, Failure};
+use crate::failure::Failure;
 
 /// A shorter key deserves a word.
 const RECOMMENDED_BITS: usize = 2048;
@@ -238,19 +237,7 @@ fn from_base64(text: &str, password: &Secret) -> Result<Certificate, Failure> {
 
 /// The certificate of the container's settings; the value, or the file that holds it.
 fn from_environment(context: &Context) -> Result<Option<settings::SecretValue>, Failure> {
-    let environment =
-        settings::Environment::new(Program::Agent, context.surroundings.variables.iter().cloned());
-    let is_given = environment
-        .canonical()
-        .iter()
-        .any(|(name, _)| name.starts_with(VARIABLE));
-    if !is_given {
-        return Ok(None);
-    }
-    let agent = environment
-        .agent()
-        .map_err(|problems| Failure::with_code(CONFIGURATION, problems.lines().join("\n")))?;
-    Ok(agent.certificate)
+    Ok(context.surroundings.settings(&[VARIABLE])?.certificate)
 }
 
 fn show(context: &Context, options: &Options) -> Result<(), Failure> {

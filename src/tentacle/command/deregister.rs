@@ -1,7 +1,7 @@
 //! `deregister-from`, `deregister-worker`.
 
 use serde_json::Value;
-use settings::{Program, SecretValue};
+use settings::SecretValue;
 use url::Url;
 
 use super::register::{API_OPTIONS, Target, run_to_end};
@@ -116,10 +116,8 @@ fn has_credential(options: &Options) -> bool {
 
 /// What the container was told.
 fn is_ephemeral(context: &Context) -> bool {
-    let variables = context.surroundings.variables.iter().cloned();
-    settings::Environment::new(Program::Agent, variables)
-        .agent()
-        .is_ok_and(|agent| agent.ephemeral)
+    let told = context.surroundings.settings(&["Ephemeral"]);
+    told.is_ok_and(|settings| settings.ephemeral)
 }
 
 fn check_count(found: &[Value], kind: Kind, is_multiple: bool) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ mod deregister;
 mod healthcheck;
 mod help;
 mod instance;
+mod public_address;
 mod register;
 mod serve;
 mod show_configuration;

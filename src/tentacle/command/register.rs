@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use settings::{AgentSettings, CommunicationMode, Credential, Program, PublicHostName, SecretValue};
+use settings::{AgentSettings, Credential, SecretValue};
 use url::Url;
 
+use super::public_address::own_address;
 use super::trust::{POLLING_PORT, polling_address};
 use super::{Command, Context, INSTANCE_OPTIONS};
 use crate::command_line::{OptionRow, Options, port};
 use crate::configuration::{CONNECTION_COUNT, Configuration};
-use crate::failure::{CONFIGURATION, Failure};
+use crate::failure::Failure;
 use crate::registration::server_api::ServerApi;
 use crate::registration::state::Given;
 use crate::registration::{Endpoint, Existing, Kind, Registration, handshake, lookup};
@@ -220,20 +221,8 @@ fn credential(context: &Context, options: &Options) -> Result<Credential, Failur
 
 /// The credential of the container's settings, where a value or the file that holds it is given.
 fn from_environment(context: &Context) -> Result<Option<Credential>, Failure> {
-    const NAMES: [&str; 4] = ["ServerApiKey", "BearerToken", "ServerUsername", "ServerPassword"];
-    let variables = context.surroundings.variables.iter().cloned();
-    let environment = settings::Environment::new(Program::Agent, variables);
-    let is_given = environment
-        .canonical()
-        .iter()
-        .any(|(name, _)| NAMES.contains(&name.strip_suffix("_FILE").unwrap_or(name)));
-    if !is_given {
-        return Ok(None);
-    }
-    environment
-        .agent()
-        .map(|agent| agent.credential)
-        .map_err(|problems| Failure::with_code(CONFIGURATION, problems.lines().join("\n")))
+    let names = ["ServerApiKey", "BearerToken", "ServerUsername", "ServerPassword"];
+    Ok(context.surroundings.settings(&names)?.credential)
 }
 
 /// How the machine and the Server will talk.
@@ -379,16 +368,15 @@ fn style(text: Option<&str>) -> Result<Style, Failure> {
     }
 }
 
-/// The settings of the container, where this is one: there the rules of `containers.md` 3.3 hold.
+/// How the container was told to register, where this is one: there the rules of `containers.md` 3.3 hold.
 fn in_container(context: &Context) -> Result<Option<AgentSettings>, Failure> {
     if !context.surroundings.is_container {
         return Ok(None);
     }
-    let variables = context.surroundings.variables.iter().cloned();
-    settings::Environment::new(Program::Agent, variables)
-        .agent()
+    context
+        .surroundings
+        .settings(&["ForceTakeOver", "RegistrationRetrySeconds"])
         .map(Some)
-        .map_err(|problems| Failure::with_code(CONFIGURATION, problems.lines().join("\n")))
 }
 
 fn patience(options: &Options, container: Option<&AgentSettings>) -> Result<Duration, Failure> {
@@ -544,94 +532,4 @@ fn set_connection_count(
         .info(&format!("Setting the polling connection count to {count}"));
     configuration.file.set(CONNECTION_COUNT, Some(count.to_string()));
     configuration.file.save()
-}
-
-/// The address at which the Server shall call (`containers.md` 3.2).
-async fn own_address(
-    context: &Context,
-    options: &Options,
-    configuration: &Configuration,
-    api: &ServerApi,
-) -> Result<String, Failure> {
-    let given = options.text("publicHostName").map(str::trim);
-    let asks_server =
-        options.text("publicHostNameConfiguration").is_none() && given.is_none() && asks_server(context)?;
-    let way = if asks_server {
-        Some("publicip")
-    } else {
-        options.text("publicHostNameConfiguration")
-    };
-    let host = match way.map(str::to_ascii_lowercase).as_deref() {
-        None => given.map_or_else(|| context.surroundings.host_name(), str::to_owned),
-        Some("computername") => context.surroundings.host_name(),
-        Some("custom") => given.map(str::to_owned).ok_or_else(|| {
-            Failure::controlled(
-                "Please specify the host name that Custom means, e.g. --publicHostName=web01.example.com",
-            )
-        })?,
-        Some("fqdn") => qualified_name(context).await?,
-        Some("publicip") => {
-            let answer = api.get("/api/mantle/remote-address").await?;
-            answer["Address"].as_str().map(str::to_owned).ok_or_else(|| {
-                Failure::controlled(
-                    "The Server does not tell the address that it sees; set PublicHostNameConfiguration.",
-                )
-            })?
-        }
-        Some(_) => {
-            return Err(Failure::controlled(
-                "Please specify ComputerName, FQDN, PublicIp or Custom, e.g. --publicHostNameConfiguration=FQDN",
-            ));
-        }
-    };
-    let host = if host.contains(':') && !host.starts_with('[') {
-        format!("[{host}]")
-    } else {
-        host.to_lowercase()
-    };
-    let port = match options.text("tentacle-comms-port") {
-        Some(text) => port("tentacle-comms-port", text)?,
-        None => configuration.port()?,
-    };
-    let address = format!("https://{host}:{port}/");
-    let is_good = Url::parse(&address)
-        .is_ok_and(|url| url.path() == "/" && url.query().is_none() && url.username().is_empty());
-    is_good.then_some(address).ok_or_else(|| {
-        Failure::controlled(format!(
-            "'{host}' is not a host name; give one with --publicHostName."
-        ))
-    })
-}
-
-/// Whether the container was told to ask the Server for its address.
-fn asks_server(context: &Context) -> Result<bool, Failure> {
-    let mode = in_container(context)?.map(|container| container.mode);
-    Ok(matches!(
-        mode,
-        Some(CommunicationMode::Listening {
-            host: PublicHostName::PublicIp,
-            ..
-        })
-    ))
-}
-
-/// The name of this machine with its domain, as the resolver's files know it.
-async fn qualified_name(context: &Context) -> Result<String, Failure> {
-    let name = context.surroundings.host_name();
-    if name.contains('.') {
-        return Ok(name);
-    }
-    let hosts = tokio::fs::read_to_string("/etc/hosts").await.unwrap_or_default();
-    let lines = hosts
-        .lines()
-        .map(|line| line.split('#').next().unwrap_or_default());
-    let found = lines
-        .map(|line| line.split_ascii_whitespace().skip(1).collect::<Vec<_>>())
-        .filter(|names| names.contains(&name.as_str()))
-        .find_map(|names| names.into_iter().find(|one| one.contains('.')).map(str::to_owned));
-    found.ok_or_else(|| {
-        Failure::controlled(format!(
-            "The host name '{name}' has no domain, so FQDN has no answer; use ComputerName, or Custom with a name."
-        ))
-    })
 }

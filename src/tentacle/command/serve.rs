@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use halibut::{Identity, ListeningUri, Subscription, Thumbprint};
-use settings::{AgentSettings, Program};
+use settings::AgentSettings;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +13,7 @@ use crate::agent::{self, AgentError, AgentOptions, PolledServer};
 use crate::command_line::{OptionRow, Options};
 use crate::configuration::{Configuration, POLLING_CONNECTIONS, generate_certificate};
 use crate::failure::{CONFIGURATION, Failure, NOT_WRITABLE};
+use crate::log_file::LogFile;
 use crate::output::Output;
 use crate::script::process_table;
 use crate::trusted_server::{TrustedServers, new_subscription, normal_address};
@@ -34,7 +35,9 @@ pub(super) const COMMAND: Command = Command {
 };
 
 fn run(context: &Context, options: &Options) -> Result<(), Failure> {
-    let settings = own_settings(context)?;
+    let settings = context
+        .surroundings
+        .settings(&["SHUTDOWN_GRACE_SECONDS", "LOG_FORMAT"])?;
     let output = context.output.as_log(settings.log_format);
     process_table::prepare_process()
         .map_err(|error| Failure::controlled(format!("The process could not be prepared: {error}.")))?;
@@ -47,6 +50,14 @@ fn run(context: &Context, options: &Options) -> Result<(), Failure> {
         std::thread::sleep(Duration::from_millis(wait));
     }
     let mut configuration = context.configuration(options)?;
+    let output = if context.surroundings.is_container {
+        output // a container's log is its standard output
+    } else {
+        let home = configuration.home();
+        let file =
+            LogFile::open(&home).map_err(|error| Failure::of_file("open the log in", &home, &error))?;
+        output.with_file(file)
+    };
     let options = agent_options(context, &mut configuration, &settings, &output)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -103,19 +114,6 @@ impl Signals {
         output.warning(&format!("Received {name} again; the agent ends at once."));
         std::process::exit(code);
     }
-}
-
-/// The settings that the agent itself reads from its environment; others belong to the commands before it.
-fn own_settings(context: &Context) -> Result<AgentSettings, Failure> {
-    const OWN: [&str; 2] = ["SHUTDOWNGRACESECONDS", "LOGFORMAT"];
-    let folded = |name: &std::ffi::OsString| name.to_string_lossy().replace('_', "").to_ascii_uppercase();
-    let variables = context.surroundings.variables.iter();
-    let own = variables
-        .filter(|(name, _)| OWN.contains(&folded(name).as_str()))
-        .cloned();
-    settings::Environment::new(Program::Agent, own)
-        .agent()
-        .map_err(|problems| Failure::with_code(CONFIGURATION, problems.lines().join("\n")))
 }
 
 fn agent_options(

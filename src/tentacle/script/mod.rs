@@ -31,6 +31,7 @@ use self::process_table::Children;
 use self::run::{Script, Shared};
 use self::state::{Progress, ScriptState};
 use self::workspace::{Workspace, Workspaces};
+use crate::durable_file::Lasting;
 use crate::free_space;
 
 pub(crate) use self::environment::ScriptEnvironment;
@@ -310,7 +311,7 @@ fn load(workspace: Workspace) -> io::Result<Option<Script>> {
         Ok(Some(state)) if state.started.is_none() => return Ok(None),
         Ok(Some(mut state)) => {
             state.complete(exit_code::UNKNOWN_RESULT, false);
-            state.save(&path)?;
+            state.save(&path, Lasting::Survives)?;
             exit_code::UNKNOWN_RESULT
         }
         Err(_) => exit_code::UNKNOWN_RESULT, // damaged: it may have run
@@ -329,6 +330,6 @@ fn prepare(workspace: Workspace, command: StartScriptCommand) -> io::Result<(Scr
     }
     let log = ScriptLog::create(&workspace.log())?;
     let state = ScriptState::created();
-    state.save(&workspace.state())?;
+    state.save(&workspace.state(), Lasting::ThisMachine)?;
     Ok((Script::new(workspace, log), state))
 }

@@ -19,6 +19,7 @@ use super::log::ScriptLog;
 use super::process_table::Children;
 use super::state::{Progress, ScriptState};
 use super::workspace::Workspace;
+use crate::durable_file::Lasting;
 
 const SHELL: &str = "/bin/bash";
 /// How long output is awaited that grandchildren may still write after the shell has ended.
@@ -118,8 +119,7 @@ impl Script {
             }
         };
         state.complete(exit_code, ran);
-        // the log first: whoever reads the end must find every line
-        let recorded = self.log.sync().and_then(|()| state.save(&self.workspace.state()));
+        let recorded = self.record(state).await;
         drop(held);
         let exit_code = if recorded.is_ok() {
             exit_code
@@ -136,7 +136,8 @@ impl Script {
         shared: &Shared,
     ) -> (i32, bool) {
         state.start();
-        if let Err(error) = state.save(&self.workspace.state()) {
+        // before the shell starts: whatever happens now, this ticket never runs a second time
+        if let Err(error) = self.record(state.clone()).await {
             self.say(
                 OutputSource::StdErr,
                 &format!("The state of the script could not be written: {error}"),
@@ -173,6 +174,24 @@ impl Script {
             &format!("Process {SHELL} in {folder} exited with code {exit_code}"),
         );
         (exit_code, true)
+    }
+
+    /// Writes the log, and then the state: whoever reads the end must find every line. A start that a power cut loses
+    /// would let the script run again; an end that it loses only makes the result unknown.
+    async fn record(self: &Arc<Self>, state: ScriptState) -> std::io::Result<()> {
+        let script = Arc::clone(self);
+        let lasting = if state.state == Progress::Complete {
+            Lasting::OldOrNew
+        } else {
+            Lasting::Survives
+        };
+        let recorded = tokio::task::spawn_blocking(move || {
+            if state.state == Progress::Complete {
+                script.log.sync()?;
+            }
+            state.save(&script.workspace.state(), lasting)
+        });
+        recorded.await.map_err(std::io::Error::other)?
     }
 
     fn spawn(&self, arguments: &[String], shared: &Shared) -> std::io::Result<Child> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::durable_file;
+use crate::durable_file::{self, Lasting};
 
 /// How far a script got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,9 +66,9 @@ impl ScriptState {
     }
 
     /// Writes the state so that a crash leaves the old or the new one.
-    pub(crate) fn save(&self, path: &Path) -> io::Result<()> {
+    pub(crate) fn save(&self, path: &Path, lasting: Lasting) -> io::Result<()> {
         let text = serde_json::to_vec(self).expect("a state is JSON");
-        durable_file::write(path, &text)
+        durable_file::replace(path, &text, 0o600, lasting)
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
         let mut state = ScriptState::created();
         state.start();
         state.complete(7, true);
-        state.save(&path).unwrap();
+        state.save(&path, Lasting::Survives).unwrap();
         assert_eq!(ScriptState::load(&path).unwrap(), Some(state));
         fs::write(&path, b"{").unwrap();
         assert!(ScriptState::load(&path).is_err());
