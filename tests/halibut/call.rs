@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use halibut::rpc::Stage;
-use halibut::{CallError, DataStream, RequestMessage, ServerErrorKind, Value};
+use halibut::{CallError, DataStream, RequestMessage, ServerErrorKind, Settings, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::party::{Pair, eventually, subscription};
@@ -128,6 +128,69 @@ async fn cancelling_in_flight_closes_the_connection_and_the_next_call_works() {
         // A polling agent dials again after five seconds.
         pair.call("Nothing", Vec::new()).await.expect("an answer");
     }
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_said_so_instead_of_cutting_the_connection() {
+    let mut settings = Settings::default();
+    settings.limits.inflated = 1500;
+    for pair in [
+        Pair::listening_with(settings.clone()),
+        Pair::polling_with(settings).await,
+    ] {
+        let error = pair
+            .call("Same", vec!["long ".repeat(1000).into()])
+            .await
+            .expect_err("too large");
+        assert!(
+            error.certainly_not_executed() && error.to_string().contains("data stream"),
+            "{error}"
+        );
+        assert_eq!(pair.echo.calls.load(Ordering::SeqCst), 0);
+        match pair.call("Long", Vec::new()).await {
+            Err(CallError::Remote(error)) => {
+                assert_eq!(error.kind(), ServerErrorKind::MethodFailed, "{error:?}")
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(pair.call("Nothing", Vec::new()).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_changed_meanwhile_breaks_its_call_only() {
+    let mut settings = Settings::default();
+    settings.timeouts.redial = (Duration::from_millis(20), Duration::from_millis(20));
+    let folder = tempfile::tempdir().expect("a folder");
+    settings.spool.folder = folder.path().join("spool");
+    std::fs::create_dir(&settings.spool.folder).expect("a folder");
+    for pair in [
+        Pair::listening_with(settings.clone()),
+        Pair::polling_with(settings.clone()).await,
+    ] {
+        for length in [0, 99_999, 100_001, 3_000_000] {
+            let path = folder.path().join("content");
+            std::fs::write(&path, vec![7; 100_000]).expect("written");
+            let stream = DataStream::from_file(&path).await.expect("a file");
+            std::fs::write(&path, vec![7; length]).expect("written");
+            let error = pair
+                .call("Fresh", vec![Value::Stream(stream)])
+                .await
+                .expect_err("not what was declared");
+            assert!(
+                error.to_string().contains("declared with 100000 bytes"),
+                "{error}"
+            );
+            assert!(pair.call("Nothing", Vec::new()).await.is_ok());
+        }
+        assert_eq!(
+            pair.echo.calls.load(Ordering::SeqCst),
+            4,
+            "only the calls that were whole"
+        );
+    }
+    let left = || std::fs::read_dir(&settings.spool.folder).expect("listed").count() == 0;
+    eventually("nothing is left of broken streams", left).await;
 }
 
 #[tokio::test]

@@ -274,3 +274,59 @@ async fn strangers_are_few_and_soon_gone() {
         "plain HTTP is refused at once"
     );
 }
+
+/// The same certificate without the field that says that it is of the third version, as old generators made them. Nobody looks at its
+/// own signature.
+fn of_the_first_version(identity: &halibut::Identity) -> halibut::Identity {
+    /// Content of the first element, and what follows it.
+    fn open(bytes: &[u8]) -> (&[u8], &[u8]) {
+        let (length, start) = match bytes[1] {
+            0x82 => (usize::from(bytes[2]) << 8 | usize::from(bytes[3]), 4),
+            0x81 => (usize::from(bytes[2]), 3),
+            short => (usize::from(short), 2),
+        };
+        (&bytes[start..start + length], &bytes[start + length..])
+    }
+    fn sequence(content: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(content.len()).expect("short").to_be_bytes();
+        [&[0x30, 0x82][..], &length, content].concat()
+    }
+    let (whole, _) = open(identity.certificate_der());
+    let (fields, signature) = open(whole);
+    let (version, older) = open(fields);
+    assert_eq!(version, [2, 1, 2], "the third version");
+    let certificate = sequence(&[&sequence(older)[..], signature].concat());
+    halibut::Identity::new(certificate, identity.private_key_pkcs8_der().to_vec())
+}
+
+#[tokio::test]
+async fn certificates_of_any_age_do() {
+    let (server, agent) = (
+        of_the_first_version(&identity()),
+        of_the_first_version(&identity()),
+    );
+    let trust: Arc<dyn Trust> = Arc::new(TrustList::of([server.thumbprint().clone()]));
+    let mut options = ListenerOptions::new(loopback(), agent.clone(), trust);
+    options.answering.service = Some(Arc::new(Echo::default()));
+    let listener = Listener::bind(options).expect("a free port");
+    let caller = Caller::new(&server, Arc::default(), Settings::default()).expect("a usable certificate");
+    let endpoint = Endpoint::Listening {
+        uri: uri(listener.address()),
+        thumbprint: agent.thumbprint().clone(),
+    };
+    let request = halibut::RequestMessage::new("IEcho", "Nothing", Vec::new());
+    caller
+        .call(&endpoint, request, &tokio_util::sync::CancellationToken::new())
+        .await
+        .expect("an answer");
+}
+
+#[tokio::test]
+async fn a_key_must_belong_to_its_certificate() {
+    let stolen = raw_tls::stolen(&identity(), &identity());
+    let error = Caller::new(&stolen, Arc::default(), Settings::default())
+        .err()
+        .expect("refused")
+        .to_string();
+    assert!(error.contains("belongs to another certificate"), "{error}");
+}

@@ -79,6 +79,7 @@ impl Service for Echo {
         self.calls.fetch_add(1, Ordering::SeqCst);
         match (service, method) {
             ("IEcho", "Nothing") => Ok(Value::Null),
+            ("IEcho", "Long") => Ok("long ".repeat(1000).into()),
             ("IEcho", "Same") => Ok(parameters.pop().unwrap_or(Value::Null)),
             ("IEcho", "Fresh") => match parameters.pop() {
                 Some(Value::Stream(stream)) => Ok(Value::Stream(stream.fresh())),

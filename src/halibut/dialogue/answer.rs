@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::dialogue::serve::execute;
+use crate::dialogue::serve::{execute, put_answer};
 use crate::dialogue::{Connection, DialogueError};
 use crate::protocol::ProtocolError;
 use crate::protocol::control_line::{ControlLine, Greeting};
@@ -59,7 +59,7 @@ where
         match connection.read_message(timeouts.request, "a request").await {
             Ok(Message::Request(request)) => {
                 let response = execute(service, request).await;
-                connection.put_response(&response).await?;
+                put_answer(&mut connection, response).await?;
                 connection.flush().await?;
             }
             Ok(Message::Heartbeat) => return Ok(()),

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::dialogue::dial::introduce;
-use crate::dialogue::serve::execute;
+use crate::dialogue::serve::{execute, put_answer};
 use crate::dialogue::{Connection, DialogueError};
 use crate::protocol::ProtocolError;
 use crate::protocol::control_line::{ControlLine, Greeting};
@@ -33,7 +33,7 @@ where
             Message::Heartbeat => {}
             Message::Request(request) => {
                 let response = execute(service, request).await;
-                connection.put_response(&response).await?;
+                put_answer(&mut connection, response).await?;
             }
             Message::Response(_) => return Err(ProtocolError::Message("request").into()),
         }

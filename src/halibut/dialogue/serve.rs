@@ -1,5 +1,8 @@
 use std::sync::Arc;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::dialogue::{Connection, DialogueError};
 use crate::protocol::message::{RequestMessage, ResponseMessage};
 use crate::service::{Service, ServiceError};
 
@@ -23,4 +26,27 @@ pub(crate) async fn execute(service: &Arc<dyn Service>, request: RequestMessage)
         .into()),
     };
     ResponseMessage { id, result }
+}
+
+/// Puts the answer into the next write; when it is too large to be sent, that is the answer, since a caller that merely lost the
+/// connection would ask again and again.
+pub(crate) async fn put_answer<S>(
+    connection: &mut Connection<S>,
+    response: ResponseMessage,
+) -> Result<(), DialogueError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+{
+    match connection.put_response(&response).await {
+        Err(error @ DialogueError::TooLargeToSend(_)) => {
+            let failure = ServiceError::threw("System.InvalidOperationException", error.to_string());
+            connection
+                .put_response(&ResponseMessage {
+                    id: response.id,
+                    result: Err(failure.into()),
+                })
+                .await
+        }
+        outcome => outcome,
+    }
 }
