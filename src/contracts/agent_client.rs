@@ -87,7 +87,8 @@ impl CapabilityCache {
     }
 }
 
-/// Calls of one agent. Cheap to make and to clone. Nothing is repeated by itself; every call ends early when `cancel` is cancelled.
+/// Calls of one agent. Cheap to make and to clone. Nothing is repeated by itself; every call ends early when
+/// `cancel` is cancelled.
 #[derive(Clone)]
 pub struct AgentClient {
     caller: Arc<Caller>,
@@ -110,7 +111,8 @@ impl AgentClient {
         &self.endpoint
     }
 
-    /// What the agent has; asked at most every ten minutes. An agent that is too old to be asked has the first versions.
+    /// What the agent has; asked at most every ten minutes. An agent that is too old to be asked has the
+    /// first versions.
     pub async fn capabilities(&self, cancel: &CancellationToken) -> Result<Capabilities, AgentError> {
         if let Some(cached) = self.cache.get(&self.endpoint) {
             return Ok(cached);
@@ -215,7 +217,8 @@ impl AgentClient {
         }
     }
 
-    /// Starts a script on an agent that has only the first version, which makes the ticket. Must not be repeated.
+    /// Starts a script on an agent that has only the first version, which makes the ticket. Must not be
+    /// repeated.
     pub async fn start_script_v1(
         &self,
         command: &StartScriptCommand,
@@ -232,8 +235,8 @@ impl AgentClient {
         self.shaped("StartScript", v1::started_ticket(answer))
     }
 
-    /// As [`AgentClient::get_status`], for the first version. After the first answer that says complete, ask once more for lines that
-    /// were written in between.
+    /// As [`AgentClient::get_status`], for the first version. After the first answer that says complete, ask
+    /// once more for lines that were written in between.
     pub async fn get_status_v1(
         &self,
         ticket: &ScriptTicket,
@@ -316,7 +319,8 @@ impl AgentClient {
     }
 }
 
-/// Whether a failure to tell capabilities means that the agent is too old to know the question (`tentacle-protocol.md` 5.2).
+/// Whether a failure to tell capabilities means that the agent is too old to know the question
+/// (`tentacle-protocol.md` 5.2).
 fn means_no_capabilities(error: &ServerError) -> bool {
     if matches!(
         error.kind(),

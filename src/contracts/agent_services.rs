@@ -52,7 +52,8 @@ impl<S: ScriptService, F: FileTransferService> AgentServices<S, F> {
         &self.scripts
     }
 
-    /// From now on calls are answered with "shutting down", which callers do not mistake for a missing service.
+    /// From now on calls are answered with "shutting down", which callers do not mistake for a missing
+    /// service.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }

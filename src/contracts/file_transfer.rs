@@ -11,7 +11,8 @@ pub const NAME: &str = "IFileTransferService";
 /// What an agent does with files.
 #[async_trait]
 pub trait FileTransferService: Send + Sync {
-    /// Writes a file, relative to the agent's home or at an absolute path, and replaces what is there. No stream writes nothing.
+    /// Writes a file, relative to the agent's home or at an absolute path, and replaces what is there. No
+    /// stream writes nothing.
     async fn upload_file(
         &self,
         path: String,

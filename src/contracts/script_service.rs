@@ -16,11 +16,12 @@ pub const NAME: &str = "IScriptServiceV2";
 /// What an agent does with scripts. Every answer holds what came after `last_log_sequence`.
 #[async_trait]
 pub trait ScriptService: Send + Sync {
-    /// Starts the script unless this ticket was started before, and waits for its end as long as the command says. A ticket never
-    /// runs twice; a repeated call answers with the whole log.
+    /// Starts the script unless this ticket was started before, and waits for its end as long as the command
+    /// says. A ticket never runs twice; a repeated call answers with the whole log.
     async fn start_script(&self, command: StartScriptCommand) -> Result<ScriptStatus, ServiceError>;
 
-    /// State and new log lines. An unknown ticket is complete with exit code −45, one that was lost in a restart with −46.
+    /// State and new log lines. An unknown ticket is complete with exit code −45, one that was lost in a
+    /// restart with −46.
     async fn get_status(
         &self,
         ticket: ScriptTicket,
@@ -38,7 +39,8 @@ pub trait ScriptService: Send + Sync {
     async fn complete_script(&self, ticket: ScriptTicket) -> Result<(), ServiceError>;
 }
 
-/// A script to run. Not `Clone`: [`StartScriptCommand::fresh`] makes another of it whose streams can be sent again.
+/// A script to run. Not `Clone`: [`StartScriptCommand::fresh`] makes another of it whose streams can be sent
+/// again.
 #[derive(Debug, PartialEq)]
 pub struct StartScriptCommand {
     /// Chosen by the caller.

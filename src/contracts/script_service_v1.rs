@@ -1,5 +1,5 @@
-//! `IScriptService`: the first version, for agents that have no other (`tentacle-protocol.md` 6.4). The agent makes the ticket, so a
-//! start that broke off must never be repeated.
+//! `IScriptService`: the first version, for agents that have no other (`tentacle-protocol.md` 6.4). The agent
+//! makes the ticket, so a start that broke off must never be repeated.
 
 use halibut::{Document, Value};
 

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-/// 1 to 128 characters of `A–Z a–z 0–9 . _ -`, neither `.` nor `..`; compared without case. An agent keeps the run in a folder
-/// of this name.
+/// 1 to 128 characters of `A–Z a–z 0–9 . _ -`, neither `.` nor `..`; compared without case. An agent keeps
+/// the run in a folder of this name.
 #[derive(Clone)]
 pub struct ScriptTicket(String);
 

@@ -1,4 +1,5 @@
-//! What a script says to its caller on standard output: `##octopus[name key='base64']` (runner specification 3.2).
+//! What a script says to its caller on standard output: `##octopus[name key='base64']` (runner specification
+//! 3.2).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -53,7 +54,8 @@ impl ServiceMessage {
     }
 }
 
-/// The messages of one line, in order. What only looks like a message is passed over, and swallows nothing after it.
+/// The messages of one line, in order. What only looks like a message is passed over, and swallows nothing
+/// after it.
 pub fn find_all(line: &str) -> Vec<ServiceMessage> {
     let mut found = Vec::new();
     let mut rest = line;

@@ -1,6 +1,6 @@
 //! The variables that a runner is given: a JSON array of `{"k": name, "v": text or null, "s": sensitive}`
-//! (runner specification 2.1). The sensitive ones travel in a file of their own, which `security` seals; here is what
-//! stands inside either.
+//! (runner specification 2.1). The sensitive ones travel in a file of their own, which `security` seals; here
+//! is what stands inside either.
 
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +75,8 @@ pub fn format(variables: &[Variable]) -> String {
     serde_json::to_string(variables).expect("texts and truth values are always JSON")
 }
 
-/// Reads a variables file; a flat object of name and text, the deprecated format, is read too, as not sensitive.
+/// Reads a variables file; a flat object of name and text, the deprecated format, is read too, as not
+/// sensitive.
 pub fn parse(text: &str) -> Result<Vec<Variable>, VariablesFileError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_start().starts_with('{') {

@@ -10,8 +10,8 @@ use tempfile::TempPath;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use uuid::Uuid;
 
-/// Content of known length with an id of its own. Received content that is longer than 64 KiB stands in a temporary
-/// file, which is removed with the last stream that refers to it.
+/// Content of known length with an id of its own. Received content that is longer than 64 KiB stands in a
+/// temporary file, which is removed with the last stream that refers to it.
 pub struct DataStream {
     id: [u8; 16],
     length: u64,
@@ -137,8 +137,8 @@ impl DataStream {
         Ok(content)
     }
 
-    /// Puts the content at `path`, replacing what is there: a received file is renamed when it can be, anything else is
-    /// copied. The file is readable by its owner only and not yet synced.
+    /// Puts the content at `path`, replacing what is there: a received file is renamed when it can be,
+    /// anything else is copied. The file is readable by its owner only and not yet synced.
     pub async fn persist(self, path: impl AsRef<Path>) -> io::Result<()> {
         let path = path.as_ref().to_owned();
         let moved = tokio::task::spawn_blocking(move || self.persist_blocking(&path)).await;
@@ -199,8 +199,9 @@ impl PartialEq for DataStream {
 /// Where received streams wait for their handler.
 #[derive(Debug, Clone)]
 pub struct Spool {
-    /// The folder for streams that are too long for memory; it should be on the volume where they will stay. It must exist. What a
-    /// killed program left there (names beginning with `.received-`) is for its owner to sweep at the start.
+    /// The folder for streams that are too long for memory; it should be on the volume where they will stay.
+    /// It must exist. What a killed program left there (names beginning with `.received-`) is for its owner
+    /// to sweep at the start.
     pub folder: PathBuf,
     /// Streams of up to this many bytes stay in memory.
     pub in_memory: u64,

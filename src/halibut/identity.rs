@@ -51,8 +51,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Takes a DER certificate and the PKCS#8 DER private key that belongs to it. Whether the two match, and whether
-    /// the key is of a usable kind, shows when a listener or client is made of it.
+    /// Takes a DER certificate and the PKCS#8 DER private key that belongs to it. Whether the two match, and
+    /// whether the key is of a usable kind, shows when a listener or client is made of it.
     pub fn new(certificate_der: Vec<u8>, private_key_pkcs8_der: Vec<u8>) -> Self {
         let thumbprint = Thumbprint::of(&certificate_der);
         Self {

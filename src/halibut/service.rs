@@ -8,16 +8,16 @@ use crate::protocol::value::Value;
 /// What can be called, found by service and method name.
 #[async_trait]
 pub trait Service: Send + Sync {
-    /// Executes one call. `service` is compared exactly, `method` without case (`tentacle-protocol.md` 5.1). When the
-    /// caller goes away, the call runs on to its end and the answer is dropped.
+    /// Executes one call. `service` is compared exactly, `method` without case (`tentacle-protocol.md` 5.1).
+    /// When the caller goes away, the call runs on to its end and the answer is dropped.
     async fn call(&self, service: &str, method: &str, parameters: Vec<Value>) -> Result<Value, ServiceError>;
 
     /// The `$type` names that requests may carry.
     fn known_types(&self) -> KnownTypes;
 }
 
-/// The simple class names (`ScriptTicket`) that a receiver accepts in `$type`, whatever their namespace and assembly.
-/// The types of the protocol itself are always known.
+/// The simple class names (`ScriptTicket`) that a receiver accepts in `$type`, whatever their namespace and
+/// assembly. The types of the protocol itself are always known.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct KnownTypes(pub &'static [&'static str]);
 
@@ -35,13 +35,14 @@ impl KnownTypes {
 #[error("{}", self.0.message)]
 pub struct ServiceError(ServerError);
 
-/// How `details` must begin so that the caller knows that the called method itself failed, and does not try again.
+/// How `details` must begin so that the caller knows that the called method itself failed, and does not try
+/// again.
 pub(crate) const THREW: &str =
     "System.Reflection.TargetInvocationException: Exception has been thrown by the target of an invocation.";
 
 impl ServiceError {
-    /// The called method failed: `exception` is the name that the original would give the kind of failure, such as
-    /// `System.IO.IOException`; `message` is for a reader.
+    /// The called method failed: `exception` is the name that the original would give the kind of failure,
+    /// such as `System.IO.IOException`; `message` is for a reader.
     pub fn threw(exception: &str, message: impl Into<String>) -> Self {
         let message = message.into();
         let details =

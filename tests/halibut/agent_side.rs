@@ -1,5 +1,5 @@
-//! Recordings played from the agent's side against our Server's caller: it asks what the original asked, in the same conversation,
-//! and understands what the original answered.
+//! Recordings played from the agent's side against our Server's caller: it asks what the original asked, in
+//! the same conversation, and understands what the original answered.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -382,7 +382,8 @@ fn word(who: &str, what: &str) -> String {
     format!("{who}: {}", what.trim_end())
 }
 
-/// What the recording holds for each connection, without ids. Which of two connections of equal content came first does not matter.
+/// What the recording holds for each connection, without ids. Which of two connections of equal content came
+/// first does not matter.
 fn words_of(transcript: &Transcript) -> Vec<Vec<String>> {
     let mut words = vec![Vec::new(); transcript.connections()];
     for step in &transcript.steps {
@@ -404,7 +405,8 @@ fn words_of(transcript: &Transcript) -> Vec<Vec<String>> {
     arranged(transcript, &words)
 }
 
-/// Connections in an order of their own; when calls overlap, which of the connections serves which of them does not matter either.
+/// Connections in an order of their own; when calls overlap, which of the connections serves which of them
+/// does not matter either.
 fn arranged(transcript: &Transcript, words: &[Vec<String>]) -> Vec<Vec<String>> {
     let last_of_first = transcript
         .steps

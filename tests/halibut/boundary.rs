@@ -1,5 +1,5 @@
-//! Every recorded conversation, cut and stalled at every boundary of a line, message or stream: whichever part is ours, it ends,
-//! by itself or by a timeout. Time is virtual here, so that waiting costs none.
+//! Every recorded conversation, cut and stalled at every boundary of a line, message or stream: whichever
+//! part is ours, it ends, by itself or by a timeout. Time is virtual here, so that waiting costs none.
 
 use std::sync::Arc;
 use std::time::Duration;

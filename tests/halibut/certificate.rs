@@ -1,5 +1,5 @@
-//! Wrong, missing and foreign certificates, and a trusted one without its private key, on all sides; trust that is withdrawn; and what
-//! strangers get.
+//! Wrong, missing and foreign certificates, and a trusted one without its private key, on all sides; trust
+//! that is withdrawn; and what strangers get.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,8 @@ use tokio::net::TcpListener;
 use crate::party::{Echo, Heard, Pair, eventually, identity, loopback, subscription, uri};
 use crate::raw_tls;
 
-/// Dials with that certificate, says that line and tells what came back; nothing when the connection was closed or refused.
+/// Dials with that certificate, says that line and tells what came back; nothing when the connection was
+/// closed or refused.
 async fn knock(pair: &Pair, own: Option<&halibut::Identity>, says: &str) -> Vec<u8> {
     let mut answer = Vec::new();
     if let Ok(mut stream) = raw_tls::dial(pair.listener.address(), own).await {
@@ -275,8 +276,8 @@ async fn strangers_are_few_and_soon_gone() {
     );
 }
 
-/// The same certificate without the field that says that it is of the third version, as old generators made them. Nobody looks at its
-/// own signature.
+/// The same certificate without the field that says that it is of the third version, as old generators made
+/// them. Nobody looks at its own signature.
 fn of_the_first_version(identity: &halibut::Identity) -> halibut::Identity {
     /// Content of the first element, and what follows it.
     fn open(bytes: &[u8]) -> (&[u8], &[u8]) {

@@ -1,5 +1,5 @@
-//! Recorded conversations cut at every message boundary, and stalled there: calls end soon, say whether they may have been executed, and
-//! the next call works.
+//! Recorded conversations cut at every message boundary, and stalled there: calls end soon, say whether they
+//! may have been executed, and the next call works.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,7 +24,8 @@ enum Trouble {
     Stall,
 }
 
-/// Stands between the parties. Counts bytes towards the agent's port and back; the first connection gets into trouble, later ones do not.
+/// Stands between the parties. Counts bytes towards the agent's port and back; the first connection gets into
+/// trouble, later ones do not.
 struct Meddler {
     address: std::net::SocketAddr,
     passed: Arc<[AtomicUsize; 2]>,
@@ -120,8 +121,8 @@ fn impatient() -> Settings {
     }
 }
 
-/// The boundaries of a conversation of two calls: how many bytes had passed when each part of it was through. Sizes of TLS records are the
-/// same each time.
+/// The boundaries of a conversation of two calls: how many bytes had passed when each part of it was through.
+/// Sizes of TLS records are the same each time.
 async fn boundaries_listening() -> Vec<[usize; 2]> {
     let pair = Pair::listening_with(impatient());
     let meddler = Meddler::start(pair.listener.address(), None).await;
@@ -198,7 +199,8 @@ async fn a_listening_conversation_may_break_at_any_byte() {
     let mut plays = tokio::task::JoinSet::new();
     for trouble in [Trouble::Cut, Trouble::Stall] {
         for direction in [0, 1] {
-            // Every boundary of a message or line is among these, as each is a TLS record of more than 24 bytes.
+            // Every boundary of a message or line is among these, as each is a TLS record of more than 24
+            // bytes.
             for after in (0..all[direction]).step_by(23) {
                 plays.spawn(meddle_listening(trouble, direction, after));
                 if plays.len() >= AT_ONCE {

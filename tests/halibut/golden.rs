@@ -1,4 +1,5 @@
-//! Every recorded message decodes, and encodes again to the same bytes: by the protocol, and by the typed contracts on top of it.
+//! Every recorded message decodes, and encodes again to the same bytes: by the protocol, and by the typed
+//! contracts on top of it.
 
 use contracts::script_service::{TicketAndSequence, complete_command, complete_ticket};
 use contracts::{Capabilities, ScriptStatus, StartScriptCommand, UploadResult};

@@ -1,5 +1,5 @@
-//! The wire between Server and agent: over real sockets, against recorded conversations of the original programs, cut, stalled,
-//! with wrong certificates, and fed with mutated bytes.
+//! The wire between Server and agent: over real sockets, against recorded conversations of the original
+//! programs, cut, stalled, with wrong certificates, and fed with mutated bytes.
 
 mod agent_side;
 mod asked;

@@ -1,5 +1,6 @@
-//! Recorded bytes, mutated at random: whatever arrives, a decoder answers with a value or an error, within bounds. Seconds for each
-//! kind are in `MANTLE_FUZZ_SECONDS` (2 when unset); a failure names the seed that repeats it.
+//! Recorded bytes, mutated at random: whatever arrives, a decoder answers with a value or an error, within
+//! bounds. Seconds for each kind are in `MANTLE_FUZZ_SECONDS` (2 when unset); a failure names the seed that
+//! repeats it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,7 +71,8 @@ impl Random {
     }
 }
 
-/// Feeds mutations of `samples` to `decode` for the time given, from seeds that are printed when one of them fails.
+/// Feeds mutations of `samples` to `decode` for the time given, from seeds that are printed when one of them
+/// fails.
 fn feed(what: &str, samples: &[Vec<u8>], mut decode: impl FnMut(&[u8], &mut Random)) {
     let seconds = std::env::var("MANTLE_FUZZ_SECONDS")
         .ok()

@@ -1,6 +1,6 @@
-//! Recordings played from the server's side against our agent: it answers what the original did. Aside stand ids, times, paths, the
-//! order of the log and how many lines of it an answer holds, debug lines, the words of errors, and the first script contract, which
-//! our agent does not have.
+//! Recordings played from the server's side against our agent: it answers what the original did. Aside stand
+//! ids, times, paths, the order of the log and how many lines of it an answer holds, debug lines, the words
+//! of errors, and the first script contract, which our agent does not have.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

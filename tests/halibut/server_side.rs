@@ -1,4 +1,5 @@
-//! Recordings played from the server's side against an agent: it takes the original's bytes and answers as the original did.
+//! Recordings played from the server's side against an agent: it takes the original's bytes and answers as
+//! the original did.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -57,8 +58,8 @@ impl Exchange {
 
 /// An agent that can be dialled or dials, and can be stopped and started again.
 pub trait PlayedAgent: Send {
-    /// Starts it so that it trusts this Server, which listens at `polls` when the agent is to dial. Where it listens itself, if
-    /// it does.
+    /// Starts it so that it trusts this Server, which listens at `polls` when the agent is to dial. Where it
+    /// listens itself, if it does.
     fn start(
         &mut self,
         server: &Identity,
@@ -216,7 +217,8 @@ async fn answer(wire: &mut Wire, id: &str, what: &str) -> (ResponseMessage, Vec<
     (ours, contents)
 }
 
-/// The recorded server asked for what came after the lines that its agent had given; ours may have given more or fewer.
+/// The recorded server asked for what came after the lines that its agent had given; ours may have given more
+/// or fewer.
 fn follow_up(mut request: RequestMessage, wire: &[u8], exchanges: &[Exchange]) -> (RequestMessage, Vec<u8>) {
     let Some(Value::Document(parameter)) = request.params.first_mut() else {
         return (request, wire.to_vec());

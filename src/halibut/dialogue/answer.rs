@@ -43,8 +43,8 @@ where
     connection.read_greeting(within).await
 }
 
-/// Executes the requests of a Server that dialled us, until it ends the conversation (`tentacle-protocol.md` 2.4). Its greeting was
-/// read; ours is sent first.
+/// Executes the requests of a Server that dialled us, until it ends the conversation (`tentacle-protocol.md`
+/// 2.4). Its greeting was read; ours is sent first.
 pub async fn answer_client<S>(
     mut connection: Connection<S>,
     service: &Arc<dyn Service>,
@@ -81,8 +81,8 @@ where
     }
 }
 
-/// Gives the requests of a queue to an agent that dialled us, until it goes (`tentacle-protocol.md` 2.5). Its greeting was read;
-/// ours is sent first.
+/// Gives the requests of a queue to an agent that dialled us, until it goes (`tentacle-protocol.md` 2.5). Its
+/// greeting was read; ours is sent first.
 pub async fn answer_subscriber<S>(
     mut connection: Connection<S>,
     queue: &PendingRequestQueue,

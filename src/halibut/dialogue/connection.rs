@@ -55,8 +55,8 @@ pub enum DialogueError {
     },
 }
 
-/// A stream of bytes with what is needed to read and write lines, messages and data streams on it. Nothing is read beyond what was asked
-/// for without being kept for the next question.
+/// A stream of bytes with what is needed to read and write lines, messages and data streams on it. Nothing is
+/// read beyond what was asked for without being kept for the next question.
 pub struct Connection<S> {
     stream: S,
     settings: Settings,
@@ -150,7 +150,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
         }
     }
 
-    /// Reads a message and the streams that belong to it. Only its first byte may take as long as `first_byte`.
+    /// Reads a message and the streams that belong to it. Only its first byte may take as long as
+    /// `first_byte`.
     pub(crate) async fn read_message(
         &mut self,
         first_byte: Duration,

@@ -15,7 +15,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Dialled<S> {
         Ok(Self(connection))
     }
 
-    /// Before a further call: makes sure that the agent is still there. When this fails, the call has not begun.
+    /// Before a further call: makes sure that the agent is still there. When this fails, the call has not
+    /// begun.
     pub async fn reuse(&mut self) -> Result<(), DialogueError> {
         self.0.put(ControlLine::Next.as_bytes());
         self.0.flush().await?;
@@ -27,7 +28,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Dialled<S> {
         }
     }
 
-    /// Makes a call. When this fails, the agent may have executed it, except for [`DialogueError::TooLargeToSend`].
+    /// Makes a call. When this fails, the agent may have executed it, except for
+    /// [`DialogueError::TooLargeToSend`].
     pub async fn call(&mut self, request: &RequestMessage) -> Result<ResponseMessage, DialogueError> {
         self.0.put_request(request).await?;
         self.0.flush().await?;
@@ -52,7 +54,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Dialled<S> {
     }
 }
 
-/// Says who we are and hears that the peer is a Server of conversations. The preamble is a write of its own, as peers expect it.
+/// Says who we are and hears that the peer is a Server of conversations. The preamble is a write of its own,
+/// as peers expect it.
 pub(crate) async fn introduce<S>(
     connection: &mut Connection<S>,
     greeting: &Greeting,

@@ -11,8 +11,8 @@ use crate::protocol::message::Message;
 use crate::protocol::subscription::Subscription;
 use crate::service::Service;
 
-/// Takes requests from a Server that we dialled, until it ends the conversation (`tentacle-protocol.md` 2.5). `identified` is called
-/// once the Server has accepted us.
+/// Takes requests from a Server that we dialled, until it ends the conversation (`tentacle-protocol.md` 2.5).
+/// `identified` is called once the Server has accepted us.
 pub async fn poll<S>(
     mut connection: Connection<S>,
     subscription: &Subscription,

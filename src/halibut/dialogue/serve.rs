@@ -28,8 +28,8 @@ pub(crate) async fn execute(service: &Arc<dyn Service>, request: RequestMessage)
     ResponseMessage { id, result }
 }
 
-/// Puts the answer into the next write; when it is too large to be sent, that is the answer, since a caller that merely lost the
-/// connection would ask again and again.
+/// Puts the answer into the next write; when it is too large to be sent, that is the answer, since a caller
+/// that merely lost the connection would ask again and again.
 pub(crate) async fn put_answer<S>(
     connection: &mut Connection<S>,
     response: ResponseMessage,

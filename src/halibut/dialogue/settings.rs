@@ -17,11 +17,12 @@ pub struct Settings {
     pub known_types: KnownTypes,
 }
 
-/// How long to wait for what. The defaults are those of a current agent (`tentacle-protocol.md` 9.2); where the
-/// specification of ours is stricter, they are stricter.
+/// How long to wait for what. The defaults are those of a current agent (`tentacle-protocol.md` 9.2); where
+/// the specification of ours is stricter, they are stricter.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// The TLS handshake as a whole, and after it the opening lines as a whole, of a peer that is not yet known.
+    /// The TLS handshake as a whole, and after it the opening lines as a whole, of a peer that is not yet
+    /// known.
     pub handshake: Duration,
     /// Each read of a message or stream after its first byte.
     pub read: Duration,

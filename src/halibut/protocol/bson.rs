@@ -31,8 +31,8 @@ const GENERIC: u8 = 0x00;
 const UUID_OLD: u8 = 0x03;
 const UUID: u8 = 0x04;
 
-/// Reads one document, which must fill `bytes`. Documents of the shape of a stream reference become streams whose content is
-/// yet to be read.
+/// Reads one document, which must fill `bytes`. Documents of the shape of a stream reference become streams
+/// whose content is yet to be read.
 pub fn decode(bytes: &[u8], known: KnownTypes, limits: &Limits) -> Result<Document, ProtocolError> {
     let mut reader = Reader {
         bytes,
@@ -55,7 +55,8 @@ pub fn encode(document: &Document) -> Vec<u8> {
     out
 }
 
-/// Whether the receiver knows from the place alone what type stands there. If not, streams tell theirs; documents bring their own.
+/// Whether the receiver knows from the place alone what type stands there. If not, streams tell theirs;
+/// documents bring their own.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Slot {
     Typed,
@@ -220,7 +221,8 @@ struct Names<'a>(HashSet<&'a str>);
 impl<'a> Names<'a> {
     fn repeats(&mut self, elements: &[(String, Value)], name: &'a str) -> bool {
         const FEW: usize = 16;
-        // The set is kept from the start of a long document on; in a short one a look at each name is cheaper.
+        // The set is kept from the start of a long document on; in a short one a look at each name is
+        // cheaper.
         if elements.len() < FEW {
             self.0.insert(name);
             return elements.iter().any(|(present, _)| present == name);

@@ -106,8 +106,8 @@ pub fn first_line(buffer: &[u8]) -> Result<Option<(&str, usize)>, ProtocolError>
     }
 }
 
-/// How many bytes of `buffer` make the preamble: all up to two newlines with nothing but carriage returns between them. None
-/// when more has to come.
+/// How many bytes of `buffer` make the preamble: all up to two newlines with nothing but carriage returns
+/// between them. None when more has to come.
 pub fn preamble_end(buffer: &[u8]) -> Option<usize> {
     let mut after_newline = false;
     for (position, byte) in buffer.iter().enumerate().take(LONGEST_PREAMBLE) {

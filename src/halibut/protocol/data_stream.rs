@@ -1,4 +1,5 @@
-//! The frame around the content of a data stream (`tentacle-protocol.md` 4): id and length before it, the length again after it.
+//! The frame around the content of a data stream (`tentacle-protocol.md` 4): id and length before it, the
+//! length again after it.
 
 use crate::protocol::{Limits, ProtocolError};
 

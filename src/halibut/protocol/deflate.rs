@@ -10,7 +10,8 @@ const STORED: usize = 1200;
 /// A block that holds nothing and is not the last.
 const EMPTY_BLOCK: [u8; 5] = [0x00, 0x00, 0x00, 0xff, 0xff];
 
-/// Beyond this many bytes the original stops reading at the end of the document instead of the end of the deflate stream.
+/// Beyond this many bytes the original stops reading at the end of the document instead of the end of the
+/// deflate stream.
 const READ_TO_THE_END: usize = 64 << 10;
 
 /// Size of the original's input buffer.
@@ -61,8 +62,8 @@ impl Deflater {
     }
 }
 
-/// The original may leave the last bytes of a long message unread when they arrive in a packet or buffer of their own; empty
-/// blocks at the front move them away from such a border.
+/// The original may leave the last bytes of a long message unread when they arrive in a packet or buffer of
+/// their own; empty blocks at the front move them away from such a border.
 fn keep_the_tail_in_company(out: &mut Vec<u8>, start: usize) {
     let beyond = (out.len() - start) % PEER_BUFFER;
     if beyond < 64 {
@@ -94,8 +95,8 @@ impl Inflater {
         Self::default()
     }
 
-    /// Takes the next bytes of the message. Tells how many belonged to it and whether the message is whole; if so, the rest belongs
-    /// to what follows.
+    /// Takes the next bytes of the message. Tells how many belonged to it and whether the message is whole;
+    /// if so, the rest belongs to what follows.
     pub fn feed(&mut self, bytes: &[u8], limits: &Limits) -> Result<(usize, bool), ProtocolError> {
         let mut used = 0;
         loop {

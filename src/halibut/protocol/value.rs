@@ -90,7 +90,8 @@ impl Document {
         Self::default()
     }
 
-    /// An empty document that tells its type: `Full.Type.Name, Assembly` stands first (`tentacle-protocol.md` 3.3).
+    /// An empty document that tells its type: `Full.Type.Name, Assembly` stands first (`tentacle-protocol.md`
+    /// 3.3).
     pub fn typed(type_name: &str) -> Self {
         Self::new().with("$type", type_name)
     }

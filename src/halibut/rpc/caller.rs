@@ -17,8 +17,8 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A caller with its certificate; `subscriptions` are those of the listener that polling agents dial. Must be made inside a
-    /// tokio runtime.
+    /// A caller with its certificate; `subscriptions` are those of the listener that polling agents dial.
+    /// Must be made inside a tokio runtime.
     pub fn new(
         identity: &Identity,
         subscriptions: Arc<Subscriptions>,
@@ -31,8 +31,8 @@ impl Caller {
         })
     }
 
-    /// Makes a call and waits for its result. Cancelling, and dropping the future, close a connection that the call was already given to
-    /// (`tentacle-protocol.md` 5.4).
+    /// Makes a call and waits for its result. Cancelling, and dropping the future, close a connection that
+    /// the call was already given to (`tentacle-protocol.md` 5.4).
     pub async fn call(
         &self,
         endpoint: &Endpoint,

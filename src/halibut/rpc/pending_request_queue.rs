@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use crate::dialogue::DialogueError;
 use crate::protocol::message::{RequestMessage, ResponseMessage};
 
-/// The requests that wait for one polling agent, first in, first out (`tentacle-protocol.md` 9.3). Each is taken by exactly one
-/// connection, or by none.
+/// The requests that wait for one polling agent, first in, first out (`tentacle-protocol.md` 9.3). Each is
+/// taken by exactly one connection, or by none.
 #[derive(Default)]
 pub struct PendingRequestQueue {
     waiting: Mutex<VecDeque<Entry>>,
@@ -68,8 +68,9 @@ impl PendingRequestQueue {
         Self::default()
     }
 
-    /// Puts a request into the queue and waits for its answer: up to `pick_up` until a connection takes it, and from then on until the
-    /// connection is done with it. When the future is dropped, the request is as good as cancelled.
+    /// Puts a request into the queue and waits for its answer: up to `pick_up` until a connection takes it,
+    /// and from then on until the connection is done with it. When the future is dropped, the request is as
+    /// good as cancelled.
     pub async fn queue_and_wait(
         &self,
         request: RequestMessage,
@@ -105,8 +106,8 @@ impl PendingRequestQueue {
         }
     }
 
-    /// Takes the oldest request whose caller still waits; none when there is none for so long. Safe to drop: a request is either
-    /// returned or still there.
+    /// Takes the oldest request whose caller still waits; none when there is none for so long. Safe to drop:
+    /// a request is either returned or still there.
     pub async fn dequeue(&self, wait: Duration) -> Option<Taken> {
         let next = async {
             loop {

@@ -6,8 +6,8 @@ use tokio::sync::watch;
 use crate::identity::Thumbprint;
 use crate::protocol::subscription::Subscription;
 
-/// Who may connect to a listener. Asked after every opening of a connection, and again for each live connection when
-/// [`Trust::changes`] says that something changed.
+/// Who may connect to a listener. Asked after every opening of a connection, and again for each live
+/// connection when [`Trust::changes`] says that something changed.
 pub trait Trust: Send + Sync {
     /// Whether the holder of a certificate may talk at all.
     fn accepts(&self, thumbprint: &Thumbprint) -> bool;

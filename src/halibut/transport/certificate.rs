@@ -1,5 +1,5 @@
-//! Reads the public key out of a certificate and looks at nothing else, so that certificates of any age and shape do
-//! (`tentacle-protocol.md` 1.2, 11).
+//! Reads the public key out of a certificate and looks at nothing else, so that certificates of any age and
+//! shape do (`tentacle-protocol.md` 1.2, 11).
 
 /// Tags of DER.
 const INTEGER: u8 = 0x02;
@@ -44,7 +44,8 @@ impl<'a> PublicKey<'a> {
         (*unused == 0).then_some(Self { algorithm, bits })
     }
 
-    /// Whether the key is of the algorithm of that identifier. RSA keys are, with and without the empty parameters.
+    /// Whether the key is of the algorithm of that identifier. RSA keys are, with and without the empty
+    /// parameters.
     pub(crate) fn is_for(&self, identifier: &[u8]) -> bool {
         self.algorithm == identifier || (self.is_rsa() && names_rsa(identifier))
     }

@@ -43,7 +43,8 @@ impl Client {
         })
     }
 
-    /// Makes a call. Connecting is tried several times; once the request began to be written, nothing is (`tentacle-protocol.md` 2.7).
+    /// Makes a call. Connecting is tried several times; once the request began to be written, nothing is
+    /// (`tentacle-protocol.md` 2.7).
     pub async fn call(
         &self,
         uri: &ListeningUri,
@@ -93,7 +94,8 @@ impl Client {
             if link.reuse().await.is_ok() {
                 return Ok(link);
             }
-            // Agents close idle connections early, and all at once when they restart: the others are not worth asking.
+            // Agents close idle connections early, and all at once when they restart: the others are not
+            // worth asking.
             self.pool.clear(key);
         }
         self.new_link(key).await

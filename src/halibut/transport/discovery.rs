@@ -14,8 +14,8 @@ pub struct DiscoveryError {
     reason: String,
 }
 
-/// Learns the thumbprint of a listener by shaking hands with it and saying no more than hello (`tentacle-protocol.md` 1.5). Waits
-/// `within` for each of name, connection and handshake.
+/// Learns the thumbprint of a listener by shaking hands with it and saying no more than hello
+/// (`tentacle-protocol.md` 1.5). Waits `within` for each of name, connection and handshake.
 pub async fn discover(uri: &ListeningUri, within: Duration) -> Result<Thumbprint, DiscoveryError> {
     let failed = |reason: String| DiscoveryError {
         uri: uri.clone(),

@@ -1,6 +1,7 @@
 //! What a browser, a health check or a reachability test gets (`tentacle-protocol.md` 1.4, 7.5).
 
-/// The answer to anything that does not speak the protocol. ASCII only, so that characters are bytes; it names no version.
+/// The answer to anything that does not speak the protocol. ASCII only, so that characters are bytes; it
+/// names no version.
 pub(crate) fn response() -> Vec<u8> {
     const BODY: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head><title>Configured successfully</title></head>\n<body>\n\
         <h1>Configured successfully</h1>\n<p>This port is for deployments. A Server and its agents talk here; there is \

@@ -47,7 +47,8 @@ pub struct ListenerOptions {
     pub trust: Arc<dyn Trust>,
     /// What they get.
     pub answering: Answering,
-    /// What holds for the conversations. [`Settings::known_types`] is replaced by the service's own, when there is one.
+    /// What holds for the conversations. [`Settings::known_types`] is replaced by the service's own, when
+    /// there is one.
     pub settings: Settings,
     /// Who hears what happens.
     pub observer: Observer,
@@ -135,7 +136,8 @@ impl Listener {
         self.address
     }
 
-    /// Stops accepting, cuts live connections and waits until they are gone. Calls that are being executed run on.
+    /// Stops accepting, cuts live connections and waits until they are gone. Calls that are being executed
+    /// run on.
     pub async fn close(self) {
         self.closing.cancel();
         self.connections.close();

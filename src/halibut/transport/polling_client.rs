@@ -62,7 +62,8 @@ impl PollingState {
     }
 }
 
-/// Dials a Server, takes its requests, and dials again whenever the connection ends, until it is dropped or closed.
+/// Dials a Server, takes its requests, and dials again whenever the connection ends, until it is dropped or
+/// closed.
 pub struct PollingClient {
     states: Vec<watch::Receiver<PollingState>>,
     closing: CancellationToken,
@@ -182,7 +183,8 @@ impl Poller {
             // `tentacle-protocol.md` 2.8
             let (least, most) = self.options.settings.timeouts.redial;
             let pause = match lived {
-                // A Server closes a connection to cancel a call; the next call should not have to wait for us.
+                // A Server closes a connection to cancel a call; the next call should not have to wait for
+                // us.
                 Some(lived) if lived >= least => PROMPT.mul_f64(factor).min(least),
                 _ => since.elapsed().mul_f64(factor).clamp(least, most.max(least)),
             };

@@ -1,5 +1,6 @@
-//! TLS 1.2 and 1.3 with pinned certificates: names, dates, chains and signatures of certificates do not count, their thumbprint does,
-//! and that the peer holds the private key is always verified (`tentacle-protocol.md` 1).
+//! TLS 1.2 and 1.3 with pinned certificates: names, dates, chains and signatures of certificates do not
+//! count, their thumbprint does, and that the peer holds the private key is always verified
+//! (`tentacle-protocol.md` 1).
 
 use std::sync::Arc;
 
@@ -209,8 +210,8 @@ enum Version {
     Tls13,
 }
 
-/// Verifies that the peer holds the private key of its certificate. rustls has such functions, but they refuse certificates of the first
-/// version and with odd extensions.
+/// Verifies that the peer holds the private key of its certificate. rustls has such functions, but they
+/// refuse certificates of the first version and with odd extensions.
 fn verify_signature(
     algorithms: &WebPkiSupportedAlgorithms,
     message: &[u8],
