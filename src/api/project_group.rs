@@ -18,7 +18,8 @@ impl Rendered for ProjectGroup {
 
     fn render(&self, base: &str) -> Value {
         let at = format!("{base}/projectgroups/{}", self.id);
-        let projects = format!("{at}/projects{{?skip,take,partialName}}");
+        // Plain: the Go client follows this link as it stands, without expanding it.
+        let projects = format!("{at}/projects");
         resource(self, vec![("Self", at), ("Projects", projects)])
     }
 }

@@ -56,6 +56,13 @@ words! {
         /// Yes.
         Update,
     }
+    /// Whether agents in Kubernetes are updated.
+    pub enum KubernetesAgentUpdateBehavior {
+        /// Yes.
+        Update,
+        /// No.
+        NeverUpdate,
+    }
 }
 
 shape! {
@@ -106,6 +113,8 @@ shape! {
         pub calamari_update_behavior: CalamariUpdateBehavior,
         /// The agent.
         pub tentacle_update_behavior: TentacleUpdateBehavior,
+        /// The agent in Kubernetes; the Go client refuses a policy that does not say it.
+        pub kubernetes_agent_update_behavior: KubernetesAgentUpdateBehavior,
     }
 
     /// The health check of one shell.

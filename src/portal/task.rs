@@ -123,7 +123,10 @@ async fn first_lines(visitor: &Visitor, space: &SpaceId, id: &str) -> Result<Vec
         };
         for event in events {
             let (level, text) = match event.kind {
-                Kind::Open { status: Status::Pending, .. } => continue,
+                Kind::Open {
+                    status: Status::Pending,
+                    ..
+                } => continue,
                 Kind::Open { name, .. } => ("step".to_string(), name),
                 Kind::Line { category, text, .. } => (category.name().to_lowercase(), text),
                 Kind::Progress { .. } | Kind::Close { .. } => continue,
@@ -184,7 +187,10 @@ fn row(task: &ServerTask, context: &Context) -> TaskRow {
         state,
         word,
         queued: queued.get(..19).unwrap_or_default().replace('T', " "),
-        duration: task.duration(context.clock.now()),
+        duration: match task.start_time {
+            Some(_) => task.duration(context.clock.now()),
+            None => String::new(),
+        },
         error: task.error_message.clone(),
     }
 }

@@ -7,7 +7,8 @@ use application::sign_in::{self, Presented};
 use application::{Actor, Context, Error, Origin};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
+use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::Shared;
 use crate::error::Failure;
@@ -49,10 +50,10 @@ impl Visitor {
 }
 
 impl FromRequestParts<Shared> for Visitor {
-    type Rejection = Failure;
+    type Rejection = Response;
 
     /// Forms prove themselves by a field, not by a header, so the session is read as for looking only.
-    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Response> {
         let presented = match cookie(&parts.headers, sign_in::SESSION_COOKIE) {
             Some(token) => Presented::Session {
                 token,
@@ -61,12 +62,26 @@ impl FromRequestParts<Shared> for Visitor {
             },
             None => Presented::Nothing,
         };
-        let actor = sign_in::authenticate(shared, &presented, &origin(parts)).await?;
-        let actor = actor.ok_or_else(|| Error::Unauthenticated("Sign in first.".into()))?;
-        Ok(Self {
-            context: Arc::clone(shared),
-            actor,
-        })
+        match sign_in::authenticate(shared, &presented, &origin(parts)).await {
+            Ok(Some(actor)) => Ok(Self {
+                context: Arc::clone(shared),
+                actor,
+            }),
+            Ok(None) | Err(Error::Unauthenticated(_)) => {
+                Err(Redirect::to(&sign_in_before(&parts.method, parts.uri.path())).into_response())
+            }
+            Err(error) => Err(Failure::from(error).into_response()),
+        }
+    }
+}
+
+/// The sign-in page, from which the visitor comes back to the page that was asked for.
+fn sign_in_before(method: &Method, path: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
+    if method == Method::GET && path != "/" && path.bytes().all(plain) {
+        format!("/sign-in?return_to={path}")
+    } else {
+        "/sign-in".into()
     }
 }
 
@@ -92,4 +107,27 @@ fn cookie(headers: &HeaderMap, name_begins: &str) -> Option<String> {
         .filter_map(|pair| pair.trim().split_once('='))
         .find(|(name, _)| name.starts_with(name_begins))
         .map(|(_, value)| value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_was_asked_for_is_remembered() {
+        assert_eq!(
+            sign_in_before(&Method::GET, "/tasks/ServerTasks-1"),
+            "/sign-in?return_to=/tasks/ServerTasks-1"
+        );
+    }
+
+    #[test]
+    fn forms_and_odd_paths_are_not() {
+        assert_eq!(
+            sign_in_before(&Method::POST, "/tasks/ServerTasks-1/cancel"),
+            "/sign-in"
+        );
+        assert_eq!(sign_in_before(&Method::GET, "/tasks/a&b=c"), "/sign-in");
+        assert_eq!(sign_in_before(&Method::GET, "/"), "/sign-in");
+    }
 }

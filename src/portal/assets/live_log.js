@@ -6,6 +6,7 @@
   let fresh = true;
   const source = new EventSource(log.dataset.stream);
   const atEnd = () => window.innerHeight + window.scrollY >= document.body.scrollHeight - 60;
+  const state = () => document.getElementById("head").dataset.state;
   const add = (number, level, at, text) => {
     const line = document.createElement("div");
     line.className = "log__line";
@@ -24,13 +25,27 @@
     line.append(no, when, words);
     log.append(line);
   };
+  // State, duration and error change while the log runs; the Server renders them, the log stays.
+  const refreshHead = async () => {
+    const answer = await fetch(location.href);
+    if (!answer.ok || answer.redirected) return location.reload();
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    document.getElementById("head").replaceWith(page.getElementById("head"));
+  };
   source.onmessage = (message) => {
     const event = JSON.parse(message.data);
-    if (fresh) { log.replaceChildren(); fresh = false; }
-    if (event.Kind !== "Line" && event.Kind !== "Open") return;
+    if (fresh) {
+      fresh = false;
+      log.replaceChildren();
+      if (state() === "queued") refreshHead();
+    }
+    if (event.Kind !== "Line" && (event.Kind !== "Open" || event.Status === "Pending")) return;
     const follow = atEnd();
     add(event.Position, event.Kind === "Open" ? "step" : (event.Category || "info").toLowerCase(), event.OccurredAt, event.Text);
     if (follow) window.scrollTo(0, document.body.scrollHeight);
   };
-  source.addEventListener("end", () => { source.close(); if (!fresh) location.reload(); });
+  source.addEventListener("end", () => {
+    source.close();
+    if (state() === "queued" || state() === "executing") refreshHead();
+  });
 })();
