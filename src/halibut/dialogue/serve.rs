@@ -1,4 +1,7 @@
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -6,7 +9,8 @@ use crate::dialogue::{Connection, DialogueError};
 use crate::protocol::message::{RequestMessage, ResponseMessage};
 use crate::service::{Service, ServiceError};
 
-/// Executes a request to its end, even when the conversation that brought it ends before.
+/// Executes a request to its end, even when the conversation that brought it ends before. A method that answers at
+/// once is spared the way to another thread and back.
 pub(crate) async fn execute(service: &Arc<dyn Service>, request: RequestMessage) -> ResponseMessage {
     let service = Arc::clone(service);
     let RequestMessage {
@@ -16,15 +20,19 @@ pub(crate) async fn execute(service: &Arc<dyn Service>, request: RequestMessage)
         params,
         ..
     } = request;
-    let called = tokio::spawn(async move { service.call(&name, &method, params).await }).await;
-    let result = match called {
-        Ok(result) => result.map_err(Into::into),
-        Err(_) => Err(ServiceError::threw(
-            "System.Exception",
-            "The method failed in a way that it should not; see the agent's log.",
-        )
-        .into()),
+    let mut call = Box::pin(async move { service.call(&name, &method, params).await });
+    let begun =
+        poll_fn(|context| Poll::Ready(catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)))));
+    let called = match begun.await {
+        Ok(Poll::Ready(result)) => Some(result),
+        Ok(Poll::Pending) => tokio::spawn(call).await.ok(),
+        Err(_) => None,
     };
+    let panicked = || {
+        let text = "The method failed in a way that it should not; see the agent's log.";
+        ServiceError::threw("System.Exception", text)
+    };
+    let result = called.unwrap_or_else(|| Err(panicked())).map_err(Into::into);
     ResponseMessage { id, result }
 }
 
