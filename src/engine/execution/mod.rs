@@ -55,8 +55,11 @@ pub struct Execution {
     pub(crate) stop: Stop,
     root: String,
     progress: Mutex<Progress>,
-    prepared: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Arc<Prepared>>>>>>,
+    prepared: Mutex<HashMap<String, Slot>>,
 }
+
+/// What came of preparing one machine; locked while somebody does it.
+type Slot = Arc<tokio::sync::Mutex<Option<Arc<Prepared>>>>;
 
 /// What has happened so far.
 #[derive(Default)]

@@ -1,0 +1,10 @@
+//! Stories from a release to its machines, with real programs: a Server, a listening and a polling agent, the runner.
+
+mod agent;
+mod cancel;
+mod crash;
+mod failure;
+mod live_log;
+mod program;
+mod release;
+mod stack;
