@@ -40,7 +40,6 @@ impl Health {
     }
 
     /// The routes. They need no credential and tell nothing but states.
-    #[must_use]
     pub fn router(&self) -> Router {
         Router::new()
             .route("/healthz/live", get(live))

@@ -7,13 +7,18 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use application::user::Administrator;
 use application::{Clock, Context, Secret};
 use axum::ServiceExt as _;
+use domain::permission::{Permission, Permissions};
+use domain::user::{ApiKey, User};
+use domain::{ApiKeyId, Timestamp, UserId};
 use files::{Files, Volumes};
 use serde_json::Value;
 use storage::Notifier;
+use storage::user::{StoredKey, StoredUser};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 use crate::database::{NOW, TestDatabase};
+use crate::machines::TestMachines;
 
 /// The key of the administrator of every such Server.
 pub const API_KEY: &str = "API-STORYSTORYSTORYSTORY1";
@@ -132,6 +137,61 @@ impl TestServer {
         }
     }
 
+    /// Gives the Server a view of machines, as the engine would. Without it no machine can be registered.
+    ///
+    /// # Panics
+    /// When it has one already.
+    #[must_use]
+    pub fn with_machines(&self) -> Arc<TestMachines> {
+        let machines = Arc::new(TestMachines::default());
+        assert!(
+            self.context.machines.set(machines.clone()).is_ok(),
+            "the Server has a view of machines already"
+        );
+        machines
+    }
+
+    /// The key of a new service account that has these permissions and no others.
+    pub async fn key_with(&self, username: &str, permissions: &[Permission]) -> String {
+        let key = security::api_key::generate();
+        let user = User {
+            id: UserId::from_text(format!("Users-{username}")),
+            username: username.into(),
+            display_name: username.into(),
+            is_active: true,
+            is_service: true,
+            ..User::default()
+        };
+        let key_row = StoredKey {
+            key: ApiKey {
+                id: ApiKeyId::from_text(format!("APIKeys-{username}")),
+                user_id: user.id.clone(),
+                purpose: "A story".into(),
+                created: Timestamp(self.context.clock.now()),
+                expires: None,
+            },
+            mac: self.context.keys.mac_api_key(key.expose()),
+            hint: security::api_key::hint(key.expose()),
+        };
+        let stored = StoredUser {
+            user,
+            password_hash: None,
+            permissions: permissions.iter().copied().collect::<Permissions>(),
+        };
+        let mut session = self.context.database.write().await.expect("the database can be written");
+        storage::user::insert(&mut session, &stored).await.expect("the name is free");
+        storage::user::insert_key(&mut session, &key_row)
+            .await
+            .expect("the key is new");
+        session.commit().await.expect("the database can be written");
+        key.expose().to_string()
+    }
+
+    /// A request with another key than the administrator's.
+    pub fn with_key(&self, method: reqwest::Method, path: &str, key: &str) -> reqwest::RequestBuilder {
+        self.anonymous(method, path).header("X-Octopus-ApiKey", key)
+    }
+
     /// Asks as the administrator.
     pub async fn get(&self, path: &str) -> Answer {
         self.send(self.request(reqwest::Method::GET, path)).await
@@ -164,7 +224,6 @@ impl TestServer {
     }
 
     /// A request of the administrator, to be sent with [`TestServer::send`].
-    #[must_use]
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.http
             .request(method, format!("{}{path}", self.url))
@@ -172,7 +231,6 @@ impl TestServer {
     }
 
     /// A request of nobody.
-    #[must_use]
     pub fn anonymous(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url))
     }
