@@ -58,7 +58,7 @@ struct TaskRow {
 }
 
 struct LogLine {
-    number: u64,
+    number: usize,
     level: String,
     time: String,
     text: String,
@@ -134,7 +134,7 @@ async fn first_lines(visitor: &Visitor, space: &SpaceId, id: &str) -> Result<Vec
             let time = Timestamp(event.time).to_string();
             let time = time.get(11..23).unwrap_or_default().to_string();
             lines.push(LogLine {
-                number: event.position.into(),
+                number: lines.len() + 1,
                 level,
                 time,
                 text,

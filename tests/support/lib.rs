@@ -1,4 +1,6 @@
 //! What the stories share: servers, agents, builders, a cutting proxy.
 
 pub mod database;
+pub mod machines;
+pub mod program;
 pub mod server;

@@ -5,9 +5,10 @@
   const time = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hour12: false, timeZone: "UTC" });
   let fresh = true;
   const source = new EventSource(log.dataset.stream);
-  const atEnd = () => window.innerHeight + window.scrollY >= document.body.scrollHeight - 60;
+  const atEnd = () => log.scrollTop + log.clientHeight >= log.scrollHeight - 60;
   const state = () => document.getElementById("head").dataset.state;
-  const add = (number, level, at, text) => {
+  const add = (level, at, text) => {
+    const number = log.childElementCount + 1;
     const line = document.createElement("div");
     line.className = "log__line";
     line.id = "L" + number;
@@ -41,8 +42,8 @@
     }
     if (event.Kind !== "Line" && (event.Kind !== "Open" || event.Status === "Pending")) return;
     const follow = atEnd();
-    add(event.Position, event.Kind === "Open" ? "step" : (event.Category || "info").toLowerCase(), event.OccurredAt, event.Text);
-    if (follow) window.scrollTo(0, document.body.scrollHeight);
+    add(event.Kind === "Open" ? "step" : (event.Category || "info").toLowerCase(), event.OccurredAt, event.Text);
+    if (follow) log.scrollTop = log.scrollHeight;
   };
   source.addEventListener("end", () => {
     source.close();
