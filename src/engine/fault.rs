@@ -7,6 +7,8 @@ pub(crate) const SCRIPT_RUNNING: &str = "engine::script::running";
 pub(crate) const SCRIPT_STARTED: &str = "engine::script::started";
 /// A script has ended and its last lines were written.
 pub(crate) const SCRIPT_ENDED: &str = "engine::script::ended";
+/// A script is about to be asked to end.
+pub(crate) const SCRIPT_CANCELLING: &str = "engine::script::cancelling";
 /// The plan is kept.
 pub(crate) const PLANNED: &str = "engine::plan::kept";
 

@@ -50,6 +50,36 @@ async fn ten_seconds_after_a_cancel_nothing_of_the_script_is_left() {
     assert!(cancelled.elapsed() < Duration::from_secs(10));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_that_a_killed_server_did_not_carry_out_is_carried_out_after_its_start() {
+    let mut stack = Stack::start().await;
+    stack.server().kill();
+    stack
+        .start_server(Some("engine::script::cancelling=return"))
+        .await;
+    let body = format!("echo $$ >> '{}'\nsleep 600", stack.file("pids").display());
+    stack.project("Cancel", json!([script_step("Wait", &body)])).await;
+    stack.release("Cancel", "1.0").await;
+    let task = stack.deploy("Cancel", "1.0").await;
+    stack
+        .until("both scripts run", async |stack: &Stack| {
+            lines(&stack.file("pids")).len() == 2
+        })
+        .await;
+    stack.post(&format!("tasks/{task}/cancel"), json!({})).await;
+    stack.server_has_died().await;
+    let pids = lines(&stack.file("pids"));
+    assert!(pids.iter().all(|pid| is_alive(pid)));
+    stack.start_server(None).await;
+    let ended = stack.ended(&task).await;
+    assert_eq!(ended["State"], "Canceled", "{}", stack.log(&task).await);
+    assert!(
+        !pids.iter().any(|pid| is_alive(pid)),
+        "{}",
+        stack.log(&task).await
+    );
+}
+
 fn is_alive(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     !stat.is_empty() && !stat.contains(") Z ")

@@ -103,6 +103,32 @@ async fn a_package_that_is_damaged_on_a_machine_is_sent_again() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_runs_on_the_server_and_tells_later_steps_what_it_found() {
+    let stack = Stack::without_agents().await;
+    let mut first = script_step(
+        "Look",
+        "set_octopusvariable Answer 42\nenv | cut -d= -f1 | tr '\\n' ' '",
+    );
+    first["Properties"] = json!({});
+    first["Actions"][0]["Properties"]["Octopus.Action.RunOnServer"] = json!("true");
+    let mut second = script_step(
+        "Use",
+        "echo \"the answer is #{Octopus.Action[Look].Output.Answer}\"",
+    );
+    second["Properties"] = json!({});
+    second["Actions"][0]["Properties"]["Octopus.Action.RunOnServer"] = json!("true");
+    stack.project("Server", json!([first, second])).await;
+    stack.release("Server", "1.0").await;
+    let task = stack.deploy("Server", "1.0").await;
+    stack.succeeds(&task).await;
+    let log = stack.log(&task).await;
+    assert!(log.contains("the answer is 42"), "{log}");
+    for name in ["ADMIN_API_KEY", "ADMIN_PASSWORD", "HTTP_PORT", "MASTER_KEY"] {
+        assert!(!log.contains(name), "{log}");
+    }
+}
+
 fn package_step() -> Value {
     json!({
         "Name": "Deploy",

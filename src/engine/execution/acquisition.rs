@@ -28,6 +28,9 @@ impl Execution {
     /// Brings packages to all their machines before the steps that need them.
     pub(super) async fn acquire(&self, position: usize, packages: &[Acquired]) -> Result<()> {
         let block = self.acquisition_block(position);
+        if self.is_acquired(&block) {
+            return Ok(());
+        }
         let later = self.plan.stages.iter().skip(position);
         let mut steps = later.flat_map(|stage| match stage {
             Stage::Block(steps) => steps.as_slice(),
@@ -76,6 +79,24 @@ impl Execution {
         let statuses = statuses.into_iter().collect::<Result<Vec<Status>>>()?;
         self.log.end(&block, worst(statuses))?;
         Ok(())
+    }
+
+    /// Whether a former executor has done it. The machines that it left out stay out.
+    fn is_acquired(&self, block: &str) -> bool {
+        let done = matches!(
+            self.log.status(block),
+            Some(Status::Success | Status::SuccessWithWarning)
+        );
+        if done {
+            for target in &self.plan.targets {
+                if self.log.status(&block::child(block, target.id.as_str()))
+                    == Some(Status::SuccessWithWarning)
+                {
+                    self.progress().excluded.insert(target.id.clone());
+                }
+            }
+        }
+        done
     }
 
     async fn acquire_on(&self, target: &Target, parent: &str) -> Result<Status> {

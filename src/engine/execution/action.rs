@@ -26,6 +26,21 @@ use crate::log::output::Output;
 const FIRST_ANSWER: Duration = Duration::from_millis(250);
 
 impl Execution {
+    /// Whether a former executor began an action and did not see its end.
+    pub(super) fn is_at_work(&self, action: &PlannedAction, target: Option<&Target>) -> bool {
+        let ticket = self.ticket(action, target);
+        matches!(self.journal.known(&ticket), Known::Dispatched | Known::Accepted)
+    }
+
+    fn ticket(&self, action: &PlannedAction, target: Option<&Target>) -> String {
+        ticket::derive(
+            self.task.as_str(),
+            &action.id,
+            target.map_or("", |target| target.id.as_str()),
+            1,
+        )
+    }
+
     /// Does an action, or goes on with it where a former executor stopped.
     pub(super) async fn act(
         &self,
@@ -34,12 +49,7 @@ impl Execution {
         target: Option<&Target>,
         block: &str,
     ) -> Result<ActionOutcome> {
-        let name = ticket::derive(
-            self.task.as_str(),
-            &action.id,
-            target.map_or("", |target| target.id.as_str()),
-            1,
-        );
+        let name = self.ticket(action, target);
         let ticket = ScriptTicket::parse(&name).map_err(|error| Error::Broken(error.to_string()))?;
         let known = self.journal.known(&name);
         if let Known::Finished(finished) = known {
@@ -95,6 +105,7 @@ impl Execution {
             patience: self.means.patience,
         };
         let ended = script.run(command).await?;
+        self.tell_artifacts(&ended, block)?;
         let finished = self.finished(action, target, ended);
         self.remember(&finished.outputs);
         if let ActionOutcome::Failed(text) = &finished.outcome {
@@ -104,6 +115,22 @@ impl Execution {
         self.journal.finished(&name, &finished).await?;
         script.complete().await;
         Ok(finished.outcome)
+    }
+
+    /// Files that a script wants to be kept are not, and that is said.
+    fn tell_artifacts(&self, ended: &Ended, block: &str) -> Result<()> {
+        let Ended::Exit { effects, .. } = ended else {
+            return Ok(());
+        };
+        for effect in effects {
+            if let Output::Artifact { path, name } = effect {
+                let text = format!(
+                    "The artifact '{name}' ({path}) stays on the machine: this version of the Server does not collect artifacts."
+                );
+                self.log.warning(block, &text)?;
+            }
+        }
+        Ok(())
     }
 
     /// The action could not begin. When a former executor had dispatched it, nobody knows what came of that.
@@ -265,7 +292,6 @@ impl Execution {
                             sensitive,
                         }),
                         Output::Result(text) => told = Some(text),
-                        // Nothing keeps artifacts yet; their lines stand in the log.
                         Output::Artifact { .. }
                         | Output::Line { .. }
                         | Output::Progress { .. }

@@ -136,6 +136,9 @@ impl Execution {
     /// When the lease is lost, or the Server's own database or volume fails.
     pub async fn run(&self) -> Result<Walked> {
         self.show_plan()?;
+        if self.is_cancelling() {
+            self.stop_leftovers().await?;
+        }
         for (position, stage) in self.plan.stages.iter().enumerate() {
             match stage {
                 Stage::Acquire(packages) => self.acquire(position, packages).await?,

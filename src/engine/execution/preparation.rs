@@ -156,8 +156,13 @@ impl Preparation<'_> {
         command.wait = Some(std::time::Duration::from_millis(500));
         let deadline = tokio::time::Instant::now() + LOOK_TIME;
         let cancel = self.cancel;
-        let mut status =
-            retry::repeat(self.patience, cancel, || self.transport.start(&command, cancel)).await?;
+        let mut status = retry::repeat(
+            self.patience,
+            cancel,
+            |why| self.tell(why),
+            || self.transport.start(&command, cancel),
+        )
+        .await?;
         let (mut lines, mut pauses, mut after) = (Vec::new(), Pauses::default(), 0);
         loop {
             after = status.next_log_sequence.max(after);
@@ -176,7 +181,7 @@ impl Preparation<'_> {
                 () = cancel.cancelled() => return Err(TransportError::Cancelled { may_have_run: true }),
             }
             let ask = || self.transport.status(&ticket, after, cancel);
-            status = retry::repeat(self.patience, cancel, ask).await?;
+            status = retry::repeat(self.patience, cancel, |why| self.tell(why), ask).await?;
         }
         if let Err(error) = self.transport.complete(&ticket, cancel).await {
             tracing::info!(machine = self.machine, %error, "a script was not cleaned up");
@@ -200,6 +205,10 @@ impl Preparation<'_> {
         })
     }
 
+    fn tell(&self, why: &TransportError) {
+        self.log.tried_again(self.block, self.machine, why);
+    }
+
     /// Sends a file and compares what arrived.
     async fn send(&self, wanted: &Wanted) -> Result<std::result::Result<(), Unprepared>> {
         let stream = DataStream::from_file(&wanted.file).await.map_err(|error| {
@@ -217,7 +226,7 @@ impl Preparation<'_> {
         );
         self.log.info(self.block, &text)?;
         let send = || self.transport.upload(&wanted.place, &stream, self.cancel);
-        match retry::repeat(self.patience, self.cancel, send).await {
+        match retry::repeat(self.patience, self.cancel, |why| self.tell(why), send).await {
             Err(error) => Ok(Err(unprepared(self.machine, error))),
             Ok(result) => {
                 let same_length = u64::try_from(result.length).is_ok_and(|sent| sent == length);

@@ -116,13 +116,13 @@ impl Script<'_> {
                     journal.dispatched(self.ticket.as_str()).await?;
                 }
                 let start = || self.transport.start(command, &either);
-                let answer = retry::repeat(self.patience, &either, start).await;
+                let answer = retry::repeat(self.patience, &either, |why| self.tell(why), start).await;
                 fault::point(fault::SCRIPT_STARTED);
                 answer
             }
             _ => {
                 let ask = || self.transport.status(&self.ticket, 0, &either);
-                retry::repeat(self.patience, &either, ask).await
+                retry::repeat(self.patience, &either, |why| self.tell(why), ask).await
             }
         };
         let status = match first {
@@ -174,7 +174,7 @@ impl Script<'_> {
                 Err(TransportError::Cancelled { may_have_run: true })
             } else {
                 let ask = || self.transport.status(&self.ticket, reading.after, either);
-                retry::repeat(self.patience, either, ask).await
+                retry::repeat(self.patience, either, |why| self.tell(why), ask).await
             };
             status = match answer {
                 Ok(status) => status,
@@ -235,6 +235,7 @@ impl Script<'_> {
         if self.stop.is_lost() {
             return Err(Error::LeaseLost);
         }
+        fault::point(fault::SCRIPT_CANCELLING);
         let end = Instant::now() + CANCEL_TIME;
         let mut pauses = Pauses::default();
         loop {
@@ -298,6 +299,10 @@ impl Script<'_> {
                 effects: std::mem::take(&mut reading.effects),
             },
         }
+    }
+
+    fn tell(&self, why: &TransportError) {
+        self.log.tried_again(self.block, self.machine, why);
     }
 
     /// One last request to stop, whose answer nobody waits for long.

@@ -50,6 +50,45 @@ impl Execution {
         first_error
     }
 
+    /// Ends the scripts that a former executor had started, when the task was cancelled while nobody worked on it.
+    pub(super) async fn stop_leftovers(&self) -> Result<()> {
+        let mut work = Vec::new();
+        for step in self.plan.steps() {
+            let targets = step.machines.iter().map(|id| self.plan.target(id));
+            let places: Vec<Option<&Target>> = if step.machines.is_empty() {
+                vec![None]
+            } else {
+                targets.collect()
+            };
+            for target in places {
+                for action in step
+                    .actions
+                    .iter()
+                    .filter(|action| self.is_at_work(action, target))
+                {
+                    work.push(self.stop_leftover(step, action, target));
+                }
+            }
+        }
+        futures::future::try_join_all(work).await.map(drop)
+    }
+
+    async fn stop_leftover(
+        &self,
+        step: &PlannedStep,
+        action: &PlannedAction,
+        target: Option<&Target>,
+    ) -> Result<()> {
+        let mut block = self.step_block(step);
+        if let Some(target) = target {
+            block = block::child(&block, target.id.as_str());
+        }
+        if step.actions.len() > 1 {
+            block = block::child(&block, &action.id);
+        }
+        self.act(step, action, target, &block).await.map(drop)
+    }
+
     /// Whether a former executor had begun the step: then its condition was asked already.
     fn is_finished_block(&self, step: &PlannedStep) -> bool {
         self.log

@@ -121,6 +121,14 @@ impl TaskLog {
         self.line(block, Category::Error, text)
     }
 
+    /// Writes that a machine does not answer and is tried again. A log that cannot be written shows at the next line.
+    pub fn tried_again(&self, block: &str, machine: &str, why: &dyn std::fmt::Display) {
+        let text = format!("The machine '{machine}' does not answer and is tried again. {why}");
+        if let Err(error) = self.line(block, Category::Wait, &text) {
+            tracing::warn!(%error, "a task log could not be written");
+        }
+    }
+
     /// The status of a block as the log has it.
     #[must_use]
     pub fn status(&self, block: &str) -> Option<Status> {

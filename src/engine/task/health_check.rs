@@ -299,7 +299,12 @@ async fn ask(
     command.wait = Some(Duration::from_millis(500));
     let cancel = &work.stop.lost;
     let patience = work.means.patience.min(PATIENCE);
-    let mut answer = retry::repeat(patience, cancel, || transport.start(&command, cancel)).await;
+    let own_block = block::child(&work.root(), machine.id.as_str());
+    let tried_again = |why: &TransportError| work.log.tried_again(&own_block, &machine.name, why);
+    let mut answer = retry::repeat(patience, cancel, tried_again, || {
+        transport.start(&command, cancel)
+    })
+    .await;
     let (mut lines, mut pauses, mut after) = (Vec::new(), Pauses::default(), 0);
     loop {
         let status = match answer {
@@ -319,7 +324,10 @@ async fn ask(
             return Ok(Ok((lines, status.exit_code)));
         }
         tokio::time::sleep(pauses.after(news)).await;
-        answer = retry::repeat(patience, cancel, || transport.status(&ticket, after, cancel)).await;
+        answer = retry::repeat(patience, cancel, tried_again, || {
+            transport.status(&ticket, after, cancel)
+        })
+        .await;
     }
 }
 

@@ -11,13 +11,15 @@ use super::{Answer, TransportError};
 const LEAST: Duration = Duration::from_secs(1);
 
 /// Makes a call, and again after 1, 2, 3 … at most 10 seconds while it fails on the way, until `span` is used up. What comes back
-/// then is the last real error; it says that the call may have been carried out if any attempt may have been.
+/// then is the last real error; it says that the call may have been carried out if any attempt may have been. `notice` hears of
+/// the first failure that is tried again.
 ///
 /// # Errors
 /// The last error of the call.
 pub async fn repeat<T, F: Future<Output = Answer<T>>>(
     span: Duration,
     cancel: &CancellationToken,
+    notice: impl Fn(&TransportError),
     mut call: impl FnMut() -> F,
 ) -> Answer<T> {
     let end = Instant::now() + span;
@@ -56,6 +58,9 @@ pub async fn repeat<T, F: Future<Output = Answer<T>>>(
         if !error.is_passing() || Instant::now() + pause + LEAST > end {
             return Err(told(error));
         }
+        if first {
+            notice(&error);
+        }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = cancel.cancelled() => return Err(TransportError::Cancelled { may_have_run: interrupted }),
@@ -82,9 +87,12 @@ mod tests {
     async fn outcome(mut answers: Vec<Answer<u8>>) -> (Answer<u8>, usize) {
         let total = answers.len();
         answers.reverse();
-        let answer = repeat(SPAN, &CancellationToken::new(), || {
-            std::future::ready(answers.pop().expect("no more calls"))
-        })
+        let answer = repeat(
+            SPAN,
+            &CancellationToken::new(),
+            |_| {},
+            || std::future::ready(answers.pop().expect("no more calls")),
+        )
         .await;
         (answer, total - answers.len())
     }
@@ -127,7 +135,7 @@ mod tests {
     async fn a_cancel_ends_the_pause() {
         let cancel = CancellationToken::new();
         cancel.cancel();
-        let answer = repeat(SPAN, &cancel, || std::future::ready(interrupted())).await;
+        let answer = repeat(SPAN, &cancel, |_| {}, || std::future::ready(interrupted())).await;
         assert_eq!(answer, Err(TransportError::Cancelled { may_have_run: true }));
     }
 }
