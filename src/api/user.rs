@@ -25,7 +25,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/api/users/all", get(all))
         .route("/api/users/login", post(log_in))
         .route("/api/users/logout", post(log_out))
-        .route("/api/users/{id}", get(one))
+        .route("/api/users/{id}", get(one).put(update))
         .route("/api/users/{id}/spaces", get(spaces))
         .route("/api/users/{id}/teams", get(teams))
         .route("/api/users/{id}/permissions", get(permissions))
@@ -111,6 +111,24 @@ async fn one(call: Call, Path(id): Path<String>) -> Answer {
         "me" => user::me(&call.context, &call.actor).await?,
         id => user::get(&call.context, &call.actor, id).await?,
     };
+    Ok(ok(render(&user)))
+}
+
+/// A user as a client sends it; the password is written and never read.
+#[derive(Deserialize)]
+struct Changed {
+    #[serde(rename = "Password", default)]
+    password: Option<String>,
+    #[serde(flatten)]
+    user: User,
+}
+
+async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Changed>) -> Answer {
+    let password = body
+        .password
+        .filter(|password| !password.is_empty())
+        .map(Secret::new);
+    let user = user::update(&call.context, &call.actor, &id, &body.user, password).await?;
     Ok(ok(render(&user)))
 }
 

@@ -73,6 +73,53 @@ pub async fn permissions(context: &Context, actor: &Actor, id: &str) -> Result<P
     Ok(stored.permissions)
 }
 
+/// Changes how a user is shown, whether it is active, and its password. Everybody may change oneself; being
+/// active and other users take UserEdit. A new password ends all sessions of the user.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Forbidden`]; [`Error::Invalid`] for a password that breaks the rules.
+pub async fn update(
+    context: &Context,
+    actor: &Actor,
+    id: &str,
+    wanted: &User,
+    password: Option<Secret>,
+) -> Result<User> {
+    let (mut stored, session) = load(context, actor, id).await?;
+    drop(session);
+    let is_oneself = actor.user_id() == Some(stored.user.id.as_str());
+    if !is_oneself || wanted.is_active != stored.user.is_active {
+        actor.require(Permission::UserEdit)?;
+    }
+    if is_oneself && !wanted.is_active {
+        return Err(Error::invalid(
+            "Nobody can make oneself inactive. Ask another administrator.",
+        ));
+    }
+    let new_password = match password {
+        Some(_) if stored.user.is_service => {
+            return Err(Error::invalid("A service account has API keys and no password."));
+        }
+        Some(password) => Some(hash_password(context, password).await?),
+        None => None,
+    };
+    stored.user.display_name.clone_from(&wanted.display_name);
+    stored.user.email_address.clone_from(&wanted.email_address);
+    stored.user.is_active = wanted.is_active;
+    let mut session = context.database.write().await?;
+    if let Some(hash) = new_password {
+        stored.password_hash = Some(hash);
+        storage::user::delete_sessions_of_user(&mut session, stored.user.id.as_str()).await?;
+    }
+    storage::user::update(&mut session, &stored).await?;
+    let message = Message::new("The user ")
+        .name(&stored.user.id, &stored.user.username)
+        .text(" was changed.");
+    record(context, actor, &mut session, None, "Modified", message, &[]).await?;
+    session.commit().await?;
+    Ok(stored.user)
+}
+
 /// The keys of a user.
 ///
 /// # Errors

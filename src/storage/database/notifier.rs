@@ -108,5 +108,7 @@ async fn relay(
     tokio::select! {
         () = listening => {}
         () = sending => {}
+        // Closing waits for every connection, this one too.
+        () = pool.close_event() => {}
     }
 }
