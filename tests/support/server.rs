@@ -178,8 +178,15 @@ impl TestServer {
             password_hash: None,
             permissions: permissions.iter().copied().collect::<Permissions>(),
         };
-        let mut session = self.context.database.write().await.expect("the database can be written");
-        storage::user::insert(&mut session, &stored).await.expect("the name is free");
+        let mut session = self
+            .context
+            .database
+            .write()
+            .await
+            .expect("the database can be written");
+        storage::user::insert(&mut session, &stored)
+            .await
+            .expect("the name is free");
         storage::user::insert_key(&mut session, &key_row)
             .await
             .expect("the key is new");
