@@ -88,7 +88,21 @@ struct Registration {
     machine: Machine,
 }
 
+/// What only the Server says of a machine, and what clients send back with the rest of it. A token that came
+/// back would be kept, and shown to everybody.
+const SAID_BY_THE_SERVER: &[&str] = &["DeregistrationToken", "Status"];
+
 impl Registration {
+    fn split(mut self) -> Result<(Machine, Option<TakeOver>), Failure> {
+        let take_over = self.take_over()?;
+        self.machine.extra.0.retain(|name, _| {
+            !SAID_BY_THE_SERVER
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(name))
+        });
+        Ok((self.machine, take_over))
+    }
+
     fn take_over(&self) -> Result<Option<TakeOver>, Failure> {
         match self.take_over.as_deref() {
             None | Some("") => Ok(None),
@@ -102,9 +116,8 @@ impl Registration {
 }
 
 async fn create(call: Call, Body(body): Body<Registration>) -> Answer {
-    let take_over = body.take_over()?;
-    let registered =
-        machine::register(&call.context, &call.actor, &call.space, body.machine, take_over).await?;
+    let (machine, take_over) = body.split()?;
+    let registered = machine::register(&call.context, &call.actor, &call.space, machine, take_over).await?;
     let value = render_registered(&registered, &call);
     Ok(if registered.is_new {
         created(value)
@@ -114,16 +127,9 @@ async fn create(call: Call, Body(body): Body<Registration>) -> Answer {
 }
 
 async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Registration>) -> Answer {
-    let take_over = body.take_over()?;
-    let registered = machine::update(
-        &call.context,
-        &call.actor,
-        &call.space,
-        &id,
-        body.machine,
-        take_over,
-    )
-    .await?;
+    let (machine, take_over) = body.split()?;
+    let registered =
+        machine::update(&call.context, &call.actor, &call.space, &id, machine, take_over).await?;
     Ok(ok(render_registered(&registered, &call)))
 }
 

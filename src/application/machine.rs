@@ -169,7 +169,7 @@ pub async fn register(
     actor.require(Permission::MachineCreate)?;
     machine.normalize();
     let place = find_place(context, actor, space, &machine, take_over).await?;
-    store(context, actor, space, machine, place, take_over.is_some()).await
+    store(context, actor, space, machine, place, take_over.is_some(), true).await
 }
 
 /// Changes a machine. With `take_over` the rules of [`register`] about another's name hold as well.
@@ -200,6 +200,7 @@ pub async fn update(
         machine,
         Place::Of(Box::new(before)),
         take_over.is_some(),
+        take_over.is_some(),
     )
     .await
 }
@@ -210,6 +211,7 @@ pub async fn update(
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Forbidden`] for another machine's token.
 pub async fn remove(context: &Context, actor: &Actor, space: &SpaceId, id: &str, last: bool) -> Result<()> {
+    let machines = context.machines()?;
     let mut session = context.database.write().await?;
     let own_token = match actor {
         Actor::User {
@@ -248,7 +250,7 @@ pub async fn remove(context: &Context, actor: &Actor, space: &SpaceId, id: &str,
         record(context, actor, &mut session, Some(space), "Deleted", told, &[]).await?;
     }
     session.commit().await?;
-    context.machines()?.changed().await;
+    machines.changed().await;
     Ok(())
 }
 
@@ -272,8 +274,10 @@ pub async fn open_deregistration_token(context: &Context, token: &str) -> Result
 enum Place {
     /// To nobody yet.
     New,
-    /// To this machine, alive or a tombstone.
+    /// To this machine.
     Of(Box<Machine>),
+    /// To this tombstone.
+    Left(Box<Machine>),
 }
 
 async fn find_place(
@@ -302,7 +306,12 @@ async fn find_place(
     if let Some(same) = same_agent
         && (same.deregistered.is_some() || take_over.is_some())
     {
-        return Ok(Place::Of(Box::new(same.machine)));
+        let machine = Box::new(same.machine);
+        return Ok(if same.deregistered.is_some() {
+            Place::Left(machine)
+        } else {
+            Place::Of(machine)
+        });
     }
     match (namesake, take_over) {
         (Some(taken), None) => Err(Error::invalid(format!(
@@ -318,7 +327,7 @@ async fn find_place(
         }
         (None, _) => match tombstone {
             Some(tombstone) if actor.require(Permission::MachineEdit).is_ok() => {
-                Ok(Place::Of(Box::new(tombstone)))
+                Ok(Place::Left(Box::new(tombstone)))
             }
             _ => Ok(Place::New),
         },
@@ -346,11 +355,17 @@ async fn store(
     mut machine: Machine,
     place: Place,
     with_token: bool,
+    is_registration: bool,
 ) -> Result<Registered> {
     let before = match place {
         Place::New => None,
         Place::Of(before) => Some(*before),
+        Place::Left(before) => {
+            keep_what_was_left(&mut machine, &before);
+            Some(*before)
+        }
     };
+    let machines = context.machines()?;
     let id = match &before {
         Some(before) => before.id.clone(),
         None => MachineId::numbered(storage::counter::next(&context.database, MachineId::KIND).await?),
@@ -359,6 +374,12 @@ async fn store(
     machine.id = id;
     machine.space_id = space.clone();
     keep_what_the_server_sets(&mut machine, before.as_ref());
+    let is_other_agent = before
+        .as_ref()
+        .is_some_and(|before| before.endpoint.thumbprint != machine.endpoint.thumbprint);
+    let is_elsewhere = before
+        .as_ref()
+        .is_none_or(|before| is_other_agent || before.endpoint.uri != machine.endpoint.uri);
     complete(&mut session, space, &mut machine, before.as_ref()).await?;
 
     let token = with_token.then(token::generate);
@@ -371,11 +392,14 @@ async fn store(
     };
     stored.map_err(|error| match error {
         storage::Error::Duplicate { .. } => Error::invalid(format!(
-            "The machine name '{}' is already in use in this space. Please enter another name.",
-            machine.name
+            "The machine name '{}' is already in use in this space, or its slug '{}' is. Please enter another name.",
+            machine.name, machine.slug
         )),
         other => other.into(),
     })?;
+    if is_other_agent {
+        storage::machine::forget_health(&mut session, &machine.id).await?;
+    }
     let (category, what) = match &before {
         None => ("MachineAdded", " was registered."),
         Some(_) => ("Modified", " was changed."),
@@ -385,8 +409,8 @@ async fn store(
         .text(what);
     record(context, actor, &mut session, Some(space), category, told, &[]).await?;
     session.commit().await?;
-    context.machines()?.changed().await;
-    if !machine.is_disabled && (before.is_none() || with_token) {
+    machines.changed().await;
+    if !machine.is_disabled && (is_registration || is_elsewhere) {
         crate::task::queue_health_check(context, actor, space, std::slice::from_ref(&machine)).await?;
     }
     Ok(Registered {
@@ -394,6 +418,14 @@ async fn store(
         deregistration_token: token,
         is_new: before.is_none(),
     })
+}
+
+/// An agent that returns cannot know what people set while it was there: whether it is disabled, and its policy.
+fn keep_what_was_left(machine: &mut Machine, left: &Machine) {
+    machine.is_disabled |= left.is_disabled;
+    if machine.machine_policy_id.is_empty() {
+        machine.machine_policy_id = left.machine_policy_id.clone();
+    }
 }
 
 /// What a client sends of these is not believed.
@@ -434,14 +466,20 @@ async fn complete(
     }
     if machine.slug.trim().is_empty() {
         let others = storage::machine::all(session, space).await?;
-        machine.slug = match before {
-            Some(before) if name_key(&before.name) == name_key(&machine.name) => before.slug.clone(),
-            _ => domain::free_slug(&machine.name, |slug| {
-                others
-                    .iter()
-                    .any(|other| other.slug == slug && other.id != machine.id)
-            }),
+        let is_taken = |slug: &str| {
+            others
+                .iter()
+                .any(|other| other.slug == slug && other.id != machine.id)
         };
+        let kept =
+            before.filter(|before| domain::same_name(&before.name, &machine.name) && !is_taken(&before.slug));
+        let slug = kept.map_or_else(
+            || domain::free_slug(&machine.name, is_taken),
+            |before| before.slug.clone(),
+        );
+        machine.slug = slug;
+    } else {
+        machine.slug = domain::slug(&machine.slug);
     }
     let names: BTreeMap<_, _> = environments
         .into_iter()

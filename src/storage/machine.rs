@@ -45,6 +45,7 @@ crate::statements! {
                from machine m left join machine_health h on h.machine_id = m.id where m.thumbprint is not null";
     ROLES = "select distinct r.role from machine_role r join machine m on m.id = r.machine_id
              where m.space_id = $1 and m.deregistered_at is null order by r.role";
+    FORGET_HEALTH = "delete from machine_health where machine_id = $1";
     SAVE_HEALTH = "insert into machine_health (machine_id, health_status, status_summary, has_latest_calamari, operating_system,
                        shell_name, shell_version, architecture, agent_version, checked_at)
                    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
@@ -251,6 +252,17 @@ pub async fn save_health(session: &mut Session, id: &MachineId, health: &Health,
         now.into(),
     ];
     session.execute(SAVE_HEALTH, values).await.map(drop)
+}
+
+/// Forgets what health checks found, because another agent is behind the machine now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_health(session: &mut Session, id: &MachineId) -> Result<()> {
+    session
+        .execute(FORGET_HEALTH, vec![id.as_str().into()])
+        .await
+        .map(drop)
 }
 
 fn values(machine: &Machine, deregistration_mac: Option<Vec<u8>>) -> Result<Vec<Value>> {
