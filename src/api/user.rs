@@ -1,7 +1,7 @@
 //! Users, sign-in and API keys (`rest-api.md` 1.5, 4.1, 5.20).
 
 use application::user::{NewApiKey, StoredKey};
-use application::{List, Secret, sign_in, user};
+use application::{Actor, List, Secret, sign_in, user};
 use axum::Router;
 use axum::extract::Path;
 use axum::http::{HeaderValue, header};
@@ -63,7 +63,7 @@ async fn log_in(call: Anonymous, Body(body): Body<LogIn>) -> Answer {
     )
     .await?;
     let cookies = sign_in::cookies(&call.context, &signed_in, body.state.using_secure_connection);
-    Ok(with_cookies(ok(render(&signed_in.user)), cookies))
+    Ok(with_cookies(ok(render_for(&signed_in.user, true)), cookies))
 }
 
 async fn log_out(call: Anonymous) -> Answer {
@@ -87,23 +87,37 @@ fn with_cookies(mut response: Response, cookies: Vec<String>) -> Response {
 
 async fn list(call: Call, parameters: Parameters) -> Answer {
     let slice = parameters.slice()?;
-    let users = user::list(&call.context, &call.actor, &parameters.filter(), slice).await?;
+    let part = parameters.text("filter");
+    let users = user::list(
+        &call.context,
+        &call.actor,
+        &parameters.filter(),
+        part.as_deref(),
+        slice,
+    )
+    .await?;
     let list = List {
-        items: users.items.iter().map(render).collect(),
+        items: users.items.iter().map(|user| render(user, &call.actor)).collect(),
         total: users.total,
     };
     Ok(ok(page("User", "/api/users", &parameters.others(), slice, &list)))
 }
 
 async fn all(call: Call, parameters: Parameters) -> Answer {
+    let part = parameters.text("filter");
     let users = user::list(
         &call.context,
         &call.actor,
         &parameters.filter(),
+        part.as_deref(),
         application::Slice::ALL,
     )
     .await?;
-    Ok(ok(users.items.iter().map(render).collect()))
+    Ok(ok(users
+        .items
+        .iter()
+        .map(|user| render(user, &call.actor))
+        .collect()))
 }
 
 async fn one(call: Call, Path(id): Path<String>) -> Answer {
@@ -111,7 +125,7 @@ async fn one(call: Call, Path(id): Path<String>) -> Answer {
         "me" => user::me(&call.context, &call.actor).await?,
         id => user::get(&call.context, &call.actor, id).await?,
     };
-    Ok(ok(render(&user)))
+    Ok(ok(render(&user, &call.actor)))
 }
 
 /// A user as a client sends it; the password is written and never read.
@@ -129,7 +143,7 @@ async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Changed>) -
         .filter(|password| !password.is_empty())
         .map(Secret::new);
     let user = user::update(&call.context, &call.actor, &id, &body.user, password).await?;
-    Ok(ok(render(&user)))
+    Ok(ok(render(&user, &call.actor)))
 }
 
 async fn spaces(call: Call, Path(id): Path<String>) -> Answer {
@@ -237,7 +251,11 @@ async fn delete_api_key(call: Call, Path((id, key)): Path<(String, String)>) -> 
     Ok(deleted())
 }
 
-fn render(user: &User) -> Value {
+fn render(user: &User, asking: &Actor) -> Value {
+    render_for(user, asking.user_id() == Some(user.id.as_str()))
+}
+
+fn render_for(user: &User, is_requestor: bool) -> Value {
     let at = format!("/api/users/{}", user.id);
     let links = vec![
         ("Self", at.clone()),
@@ -253,7 +271,9 @@ fn render(user: &User) -> Value {
         ("RevokeSessions", format!("{at}/revoke-sessions")),
         ("Avatar", format!("{at}/avatar")),
     ];
-    resource(user, links)
+    let mut value = resource(user, links);
+    value["IsRequestor"] = Value::Bool(is_requestor);
+    value
 }
 
 /// After its creation a key is shown as an object, never as text.

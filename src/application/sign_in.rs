@@ -26,6 +26,8 @@ const WINDOW: i64 = 10 * MINUTE;
 const USER_AND_ADDRESS: i64 = 9;
 /// Failures of one address, over all users.
 const ADDRESS: i64 = 50;
+/// What is looked at of a name, in characters.
+const LONGEST_NAME: usize = 200;
 /// Wrong API keys of one address.
 const KEYS_OF_ADDRESS: i64 = 100;
 
@@ -236,6 +238,7 @@ pub async fn sign_in(
 ) -> Result<SignedIn> {
     let now = context.clock.now();
     let address = origin.ip_address.as_deref().unwrap_or_default();
+    let username = &tame(username);
     let pair = format!("user\n{}\n{address}", domain::name_key(username));
     let alone = format!("address\n{address}");
     let mut session = context.database.read().await?;
@@ -262,6 +265,7 @@ pub async fn sign_in(
         for subject in [&pair, &alone] {
             storage::user::count_failure(&mut session, subject, now, now - WINDOW).await?;
         }
+        let failures = storage::user::failures(&mut session, &pair, now - WINDOW).await?;
         let message = format!("Somebody failed to sign in as {username}.");
         let message = Message::new(&message);
         record(
@@ -274,6 +278,21 @@ pub async fn sign_in(
             &[],
         )
         .await?;
+        if failures.is_some_and(|(count, _)| count == USER_AND_ADDRESS) {
+            let message = format!(
+                "{username} is banned from this address for some minutes after {USER_AND_ADDRESS} failures."
+            );
+            record(
+                context,
+                &nobody(username, origin),
+                &mut session,
+                None,
+                "LoginBanned",
+                Message::new(&message),
+                &[],
+            )
+            .await?;
+        }
         session.commit().await?;
         return Err(Error::Unauthenticated("Invalid username or password.".into()));
     };
@@ -345,11 +364,23 @@ fn actor(stored: StoredUser, credential: Credential, origin: &Origin) -> Actor {
     }
 }
 
+/// A name as somebody typed it, short enough and plain enough to be stored. No user has one that this changes.
+fn tame(username: &str) -> String {
+    let plain = |character: char| {
+        if character.is_control() {
+            '\u{fffd}'
+        } else {
+            character
+        }
+    };
+    username.chars().take(LONGEST_NAME).map(plain).collect()
+}
+
 /// The one who tried, for the audit: the name as given, no rights.
 fn nobody(username: &str, origin: &Origin) -> Actor {
     Actor::User {
         id: String::new(),
-        username: username.chars().take(200).collect(),
+        username: username.to_string(),
         is_service: false,
         permissions: Permissions::default(),
         credential: Credential::None,

@@ -10,7 +10,7 @@ pub use storage::user::StoredKey;
 use storage::user::StoredUser;
 
 use crate::event::record;
-use crate::{Actor, Context, Error, Filter, List, Result, Slice};
+use crate::{Actor, Context, Credential, Error, Filter, List, Result, Slice};
 
 /// The name of the account that agents register with (`containers.md` 1.1, `JOIN_KEY_FILE`).
 const JOIN_ACCOUNT: &str = "agent-registration";
@@ -36,12 +36,25 @@ pub async fn me(context: &Context, actor: &Actor) -> Result<User> {
         .ok_or_else(|| Error::not_found("user", id))
 }
 
-/// The users that pass the filter.
+/// The users that pass the filter. `part` stands in the name, the display name or the address.
 ///
 /// # Errors
 /// Without UserView, or when the database fails.
-pub async fn list(context: &Context, actor: &Actor, filter: &Filter, slice: Slice) -> Result<List<User>> {
+pub async fn list(
+    context: &Context,
+    actor: &Actor,
+    filter: &Filter,
+    part: Option<&str>,
+    slice: Slice,
+) -> Result<List<User>> {
     actor.require(Permission::UserView)?;
+    let part = domain::name_key(part.unwrap_or_default());
+    let has_part = |user: &User| {
+        let address = user.email_address.as_deref().unwrap_or_default();
+        [&*user.username, &*user.display_name, address]
+            .iter()
+            .any(|text| domain::name_key(text).contains(&part))
+    };
     let mut session = context.database.read().await?;
     let users = storage::user::all(&mut session)
         .await?
@@ -49,7 +62,7 @@ pub async fn list(context: &Context, actor: &Actor, filter: &Filter, slice: Slic
         .map(|stored| stored.user);
     Ok(List::cut(
         users
-            .filter(|user| filter.admits(user.id.as_str(), &user.username))
+            .filter(|user| filter.admits(user.id.as_str(), &user.username) && has_part(user))
             .collect(),
         slice,
     ))
@@ -150,9 +163,13 @@ pub async fn create_api_key(
             ));
         }
     }
+    if purpose.trim().is_empty() {
+        return Err(Error::invalid("Say in Purpose what the API key is for."));
+    }
     if expires_at.is_some_and(|expires| expires <= context.clock.now()) {
         return Err(Error::invalid("The expiry of an API key must lie in the future."));
     }
+    refuse_to_outlive(context, actor, expires_at).await?;
     let key = security::api_key::generate();
     let purpose: String = purpose.chars().take(200).collect();
     let new = NewApiKey {
@@ -178,16 +195,50 @@ pub async fn create_api_key(
     Ok(new)
 }
 
+/// A key makes no key that works longer than itself (`security.md` 1.3).
+async fn refuse_to_outlive(context: &Context, actor: &Actor, expires_at: Option<i64>) -> Result<()> {
+    let Actor::User {
+        id,
+        credential: Credential::ApiKey { id: key_id },
+        ..
+    } = actor
+    else {
+        return Ok(());
+    };
+    let mut session = context.database.read().await?;
+    let own = storage::user::keys_of_user(&mut session, id).await?;
+    let until = own
+        .into_iter()
+        .find(|row| row.key.id.as_str() == key_id)
+        .and_then(|row| row.key.expires);
+    match until {
+        Some(until) if expires_at.is_none_or(|expires| expires > until.milliseconds()) => {
+            Err(Error::invalid(format!(
+                "The key that asks expires itself at {until}, so the new one cannot be valid for longer. Give an earlier \
+                 expiry, or sign in."
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Removes a key; it is refused from then on.
 ///
 /// # Errors
 /// [`Error::NotFound`]; for another's key without UserEdit.
 pub async fn delete_api_key(context: &Context, actor: &Actor, user_id: &str, id: &str) -> Result<()> {
-    let (stored, session) = load(context, actor, user_id).await?;
-    drop(session);
+    let (stored, mut session) = load(context, actor, user_id).await?;
     if actor.user_id() != Some(stored.user.id.as_str()) {
         actor.require(Permission::UserEdit)?;
     }
+    let keys = storage::user::keys_of_user(&mut session, stored.user.id.as_str()).await?;
+    drop(session);
+    // Ids are compared as they are written; clients write them in any case.
+    let known = keys.iter().map(|row| row.key.id.as_str());
+    let id = known
+        .filter(|known| known.eq_ignore_ascii_case(id))
+        .last()
+        .unwrap_or(id);
     let mut session = context.database.write().await?;
     if !storage::user::delete_key(&mut session, stored.user.id.as_str(), id).await? {
         return Err(Error::not_found("API key", id));
