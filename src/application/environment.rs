@@ -1,11 +1,14 @@
 //! Environments.
 
 use domain::environment::Environment;
+use domain::event::Message;
+use domain::lifecycle::Phase;
 use domain::permission::Permission;
-use domain::{EnvironmentId, Problems, SpaceId};
+use domain::{EnvironmentId, Lifecycle, Problems, SpaceId};
 use storage::Session;
 use storage::named;
 
+use crate::event::record;
 use crate::named::{Guards, Resource, free_slug};
 use crate::{Actor, Context, Error, Result};
 
@@ -51,6 +54,15 @@ impl Resource for Environment {
                 self.name
             ));
         }
+        for lifecycle in named::all::<Lifecycle>(session, space).await? {
+            let mut named = lifecycle.phases.iter().flat_map(Phase::environments);
+            if named.any(|id| *id == self.id) {
+                problems.add(format!(
+                    "The environment '{}' is in a phase of the lifecycle '{}'. Take it out there first.",
+                    self.name, lifecycle.name
+                ));
+            }
+        }
         Ok(problems)
     }
 }
@@ -58,11 +70,19 @@ impl Resource for Environment {
 /// Puts the environments in the order of the ids given; those not named keep their order behind them.
 ///
 /// # Errors
-/// Without EnvironmentEdit, or when the database fails.
+/// Without EnvironmentEdit; [`Error::Invalid`] for an id that does not exist.
 pub async fn sort(context: &Context, actor: &Actor, space: &SpaceId, ids: &[String]) -> Result<()> {
     actor.require(Permission::EnvironmentEdit)?;
     let mut session = context.database.write().await?;
     let mut all: Vec<Environment> = named::all(&mut session, space).await?;
+    let unknown = ids
+        .iter()
+        .filter(|id| !all.iter().any(|known| known.id.as_str().eq_ignore_ascii_case(id)))
+        .map(|id| format!("The environment '{id}' does not exist in this space. Leave it out of the order."));
+    let unknown: Vec<String> = unknown.collect();
+    if !unknown.is_empty() {
+        return Err(Error::Invalid(unknown));
+    }
     let place = |environment: &Environment| {
         ids.iter()
             .position(|id| id.eq_ignore_ascii_case(environment.id.as_str()))
@@ -73,6 +93,9 @@ pub async fn sort(context: &Context, actor: &Actor, space: &SpaceId, ids: &[Stri
         environment.sort_order = order;
         named::update(&mut session, space, environment).await?;
     }
+    let ids: Vec<&str> = all.iter().map(|environment| environment.id.as_str()).collect();
+    let told = Message::new("The environments were put into another order.");
+    record(context, actor, &mut session, Some(space), "Modified", told, &ids).await?;
     session.commit().await?;
     Ok(())
 }
