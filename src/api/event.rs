@@ -20,17 +20,9 @@ pub(crate) fn routes() -> Router<Shared> {
 
 async fn list(call: Call, parameters: Parameters) -> Answer {
     let slice = parameters.slice()?;
-    let regarding = parameters
-        .text("regarding")
-        .or_else(|| parameters.text("regardingany"));
-    let events = event::list(
-        &call.context,
-        &call.actor,
-        Some(&call.space),
-        regarding.as_deref(),
-        slice,
-    )
-    .await?;
+    let mut regarding = parameters.list("regarding");
+    regarding.extend(parameters.list("regardingany"));
+    let events = event::list(&call.context, &call.actor, Some(&call.space), &regarding, slice).await?;
     let list = List {
         items: events.items.iter().map(render).collect(),
         total: events.total,

@@ -52,6 +52,8 @@ async fn list(call: Call, parameters: Parameters) -> Answer {
         regarding: parameters.text("regarding"),
         node: parameters.text("node"),
         has_warnings_or_errors: parameters.boolean("haswarningsorerrors")?,
+        has_pending_interruptions: parameters.boolean("haspendinginterruptions")?,
+        partial_name: parameters.text("partialname"),
     };
     if !filter.ids.is_empty() {
         // The TypeScript client asks for chunks of ids and skips at the same time (trap 15).
@@ -222,7 +224,10 @@ fn raw_line(event: &Event) -> Option<String> {
     let time = time.get(11..23).unwrap_or_default();
     match &event.kind {
         // A block that only waits is no news yet.
-        Kind::Open { status: Status::Pending, .. } => None,
+        Kind::Open {
+            status: Status::Pending,
+            ..
+        } => None,
         Kind::Open { name, .. } => Some(format!("{time}   {:<9}|== {name} ==\n", "")),
         Kind::Line { category, text, .. } => Some(format!("{time}   {:<9}|   {text}\n", category.name())),
         Kind::Progress { percentage, text } => {

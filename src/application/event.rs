@@ -3,7 +3,7 @@
 use domain::event::{Event, Message};
 use domain::permission::Permission;
 use domain::time::Timestamp;
-use domain::{SpaceId, UserId};
+use domain::{EventId, SpaceId, UserId};
 use storage::Session;
 
 use crate::{Actor, Context, Error, List, Origin, Result, Slice};
@@ -49,18 +49,25 @@ pub async fn record(
     Ok(())
 }
 
-/// Events, newest first.
+/// Events, newest first; those about any of the documents, or all when none is named.
 ///
 /// # Errors
-/// Without EventView, or when the database fails.
+/// Without EventView; [`Error::Invalid`] for too many documents.
 pub async fn list(
     context: &Context,
     actor: &Actor,
     space: Option<&SpaceId>,
-    regarding: Option<&str>,
+    regarding: &[String],
     slice: Slice,
 ) -> Result<List<Event>> {
     actor.require(Permission::EventView)?;
+    let most = storage::event::MOST_DOCUMENTS;
+    if regarding.len() > most {
+        return Err(Error::invalid(format!(
+            "Events can be asked for about {most} documents at a time, not about {}.",
+            regarding.len()
+        )));
+    }
     let mut session = context.database.read().await?;
     let take = i64::try_from(slice.take.min(10_000)).unwrap_or(10_000);
     let skip = i64::try_from(slice.skip).unwrap_or(i64::MAX);
@@ -78,7 +85,11 @@ pub async fn list(
 /// [`Error::NotFound`], or without EventView.
 pub async fn get(context: &Context, actor: &Actor, id: &str) -> Result<Event> {
     actor.require(Permission::EventView)?;
-    let number = id.rsplit('-').next().and_then(|number| number.parse().ok());
+    let number = match id.rsplit_once('-') {
+        None => id.parse().ok(),
+        Some((kind, number)) if kind.eq_ignore_ascii_case(EventId::KIND) => number.parse().ok(),
+        Some(_) => None,
+    };
     let mut session = context.database.read().await?;
     let event = match number {
         Some(number) => storage::event::find(&mut session, number).await?,

@@ -41,6 +41,10 @@ pub struct TaskFilter {
     pub node: Option<String>,
     /// Whether something of them was not well.
     pub has_warnings_or_errors: Option<bool>,
+    /// Whether they wait for a person.
+    pub has_pending_interruptions: Option<bool>,
+    /// A part of the description.
+    pub partial_name: Option<String>,
 }
 
 /// A page of tasks, and how many there are of each state.
@@ -110,6 +114,8 @@ fn stored_filter(space: &SpaceId, filter: &TaskFilter) -> Result<server_task::Ta
         environment: filter.environment.clone(),
         node: filter.node.clone(),
         has_warnings_or_errors: filter.has_warnings_or_errors,
+        has_pending_interruptions: filter.has_pending_interruptions,
+        partial_name: filter.partial_name.clone(),
         running: filter.running.then_some(true),
         regarding: filter.regarding.clone(),
         ..server_task::TaskFilter::default()

@@ -4,7 +4,7 @@ use domain::EventId;
 use domain::event::Event;
 
 use crate::Result;
-use crate::database::{Row, Session};
+use crate::database::{Row, Session, Value};
 use crate::named::{document_of, document_text};
 
 crate::statements! {
@@ -13,13 +13,18 @@ crate::statements! {
     RELATE = "insert into event_related (event_id, document_id) values ($1, $2) on conflict do nothing";
     PAGE = "select id, document from event
             where ($1 is null or space_id is null or space_id = $1)
-              and ($2 is null or exists (select 1 from event_related r where r.event_id = event.id and r.document_id = $2))
-            order by id desc limit $3 offset $4";
+              and ($2 is null or exists (select 1 from event_related r where r.event_id = event.id
+                                         and r.document_id in ($2, $3, $4, $5, $6, $7, $8, $9)))
+            order by id desc limit $10 offset $11";
     COUNT = "select count(*) as total from event
              where ($1 is null or space_id is null or space_id = $1)
-               and ($2 is null or exists (select 1 from event_related r where r.event_id = event.id and r.document_id = $2))";
+               and ($2 is null or exists (select 1 from event_related r where r.event_id = event.id
+                                          and r.document_id in ($2, $3, $4, $5, $6, $7, $8, $9)))";
     FIND = "select id, document from event where id = $1";
 }
+
+/// How many documents a page of events can be about.
+pub const MOST_DOCUMENTS: usize = 8;
 
 /// Adds an event; its id is the answer.
 ///
@@ -44,22 +49,24 @@ pub async fn insert(session: &mut Session, event: &Event) -> Result<i64> {
     Ok(id)
 }
 
-/// Events, newest first, and how many there are. `regarding` is any document id.
+/// Events, newest first, and how many there are. `regarding` are document ids, of which any is enough and of which
+/// the first [`MOST_DOCUMENTS`] count; none: all events.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn page(
     session: &mut Session,
     space: Option<&str>,
-    regarding: Option<&str>,
+    regarding: &[String],
     skip: i64,
     take: i64,
 ) -> Result<(Vec<Event>, i64)> {
     let filter = || {
-        vec![
-            space.map(str::to_string).into(),
-            regarding.map(str::to_string).into(),
-        ]
+        let documents = (0..MOST_DOCUMENTS).map(|at| regarding.get(at).cloned().into());
+        let values: Vec<Value> = std::iter::once(space.map(str::to_string).into())
+            .chain(documents)
+            .collect();
+        values
     };
     let total = session.fetch_one(COUNT, filter()).await?.integer("total")?;
     let mut values = filter();
