@@ -52,9 +52,11 @@ async fn list(call: Call, parameters: Parameters) -> Answer {
     )))
 }
 
-async fn all(call: Call) -> Answer {
+async fn all(call: Call, parameters: Parameters) -> Answer {
     call.actor.require(Permission::TeamView)?;
-    Ok(ok(TEAMS.iter().map(render).collect()))
+    let filter = parameters.filter();
+    let teams = TEAMS.iter().filter(|(id, name)| filter.admits(id, name));
+    Ok(ok(teams.map(render).collect()))
 }
 
 async fn one(call: Call, Path(id): Path<String>) -> Answer {
