@@ -2,6 +2,7 @@
 
 mod agent;
 mod cancel;
+mod cluster;
 mod crash;
 mod failure;
 mod live_log;

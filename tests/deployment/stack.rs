@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use storage::Location;
 use tempfile::TempDir;
+use tests::database::TestDatabase;
 
 use crate::agent::{Agent, Mode, ServerAddress};
 use crate::program::{Process, runners};
@@ -22,30 +24,45 @@ pub struct Stack {
     /// Its agents, `one` listening and `two` polling.
     pub agents: Vec<Agent>,
     address: ServerAddress,
+    /// The URL of the database; none: the embedded one.
+    database: Option<String>,
     server: Option<Process>,
     http: reqwest::Client,
 }
 
 impl Stack {
-    /// Starts everything. Both agents have been found by a health check.
+    /// Starts everything on the embedded database. Both agents have been found by a health check.
     pub async fn start() -> Self {
-        let mut stack = Self::without_agents().await;
+        Self::with_agents(None, &[("one", Mode::Listening), ("two", Mode::Polling)]).await
+    }
+
+    /// Starts a Server on PostgreSQL with a listening agent.
+    pub async fn on(database: &TestDatabase) -> Self {
+        let Location::Postgres(url) = &database.location else {
+            panic!("this story is about PostgreSQL")
+        };
+        Self::with_agents(Some(url.clone()), &[("one", Mode::Listening)]).await
+    }
+
+    async fn with_agents(database: Option<String>, agents: &[(&'static str, Mode)]) -> Self {
+        let mut stack = Self::server_on(database).await;
         let ports = free_ports(1);
-        for (name, mode) in [("one", Mode::Listening), ("two", Mode::Polling)] {
+        for &(name, mode) in agents {
             let home = stack.folder.path().join(name);
             let mut agent = Agent::register(name, mode, home, &stack.address, ports[0]);
             agent.start();
             stack.agents.push(agent);
         }
+        let count = agents.len();
         stack
-            .until("the health of both machines is known", async |stack: &Stack| {
+            .until("the health of all machines is known", async |stack: &Stack| {
                 let machines = stack.get("machines").await;
                 let known = |machine: &Value| {
                     matches!(machine["HealthStatus"].as_str(), Some("Healthy" | "HasWarnings"))
                 };
                 machines["Items"]
                     .as_array()
-                    .is_some_and(|all| all.len() == 2 && all.iter().all(known))
+                    .is_some_and(|all| all.len() == count && all.iter().all(known))
             })
             .await;
         stack
@@ -53,6 +70,10 @@ impl Stack {
 
     /// Starts the Server alone, with the environment `Story`.
     pub async fn without_agents() -> Self {
+        Self::server_on(None).await
+    }
+
+    async fn server_on(database: Option<String>) -> Self {
         let ports = free_ports(2);
         let address = ServerAddress {
             url: format!("http://127.0.0.1:{}", ports[0]),
@@ -70,6 +91,7 @@ impl Stack {
             folder,
             agents: Vec::new(),
             address,
+            database,
             server: None,
             http,
         };
@@ -79,14 +101,32 @@ impl Stack {
 
     /// Starts the Server, dying at a fail point if one is given.
     pub async fn start_server(&mut self, fail_points: Option<&str>) {
+        self.server = Some(self.serve("first", fail_points).await);
+    }
+
+    /// Starts another Server on the same database and volumes, talks to it from now on, and gives the former one.
+    pub async fn replace_server(&mut self, name: &str) -> Process {
+        let ports = free_ports(2);
+        self.address.url = format!("http://127.0.0.1:{}", ports[0]);
+        self.address.communications = ports[1];
+        let next = self.serve(name, None).await;
+        self.server.replace(next).expect("the Server was started")
+    }
+
+    async fn serve(&self, name: &str, fail_points: Option<&str>) -> Process {
         let port = self.address.url.rsplit(':').next().unwrap_or_default().to_owned();
         let mut environment = vec![
             ("HTTP_PORT", port),
             ("ADMIN_PASSWORD", "Story-Password-1".into()),
             ("ADMIN_API_KEY", KEY.into()),
             ("CREATE_ENVIRONMENTS", "Story".into()),
-            ("NODE_NAME", "story".into()),
         ];
+        if let Some(url) = &self.database {
+            environment.extend([
+                ("DB_CONNECTION_STRING", url.clone()),
+                ("OCTOPUS_SERVER_NODE_NAME", name.into()),
+            ]);
+        }
         environment.extend(fail_points.map(|points| ("FAILPOINTS", points.to_owned())));
         let home = self.folder.path().join("server");
         let words = [
@@ -95,7 +135,7 @@ impl Stack {
             runners().display().to_string(),
         ];
         let output = self.folder.path().join("server.log");
-        self.server = Some(Process::start("server", &words, &environment, &output));
+        let mut server = Process::start("server", &words, &environment, &output);
         let ready = format!("{}/healthz/ready", self.address.url);
         let end = Instant::now() + PATIENCE;
         while !self
@@ -105,11 +145,11 @@ impl Stack {
             .await
             .is_ok_and(|answer| answer.status().is_success())
         {
-            let said = || std::fs::read_to_string(&output).unwrap_or_default();
-            assert!(self.server().is_running(), "the Server ended: {}", said());
-            assert!(Instant::now() < end, "the Server is not ready: {}", said());
+            assert!(server.is_running(), "the Server ended: {}", self.said());
+            assert!(Instant::now() < end, "the Server is not ready: {}", self.said());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        server
     }
 
     /// The Server's process.
@@ -247,7 +287,16 @@ impl Stack {
 
     /// Waits until a task has ended with success.
     pub async fn succeeds(&self, task: &str) {
-        let ended = self.ended(task).await;
+        self.succeeds_within(task, PATIENCE).await;
+    }
+
+    /// Waits longer.
+    pub async fn succeeds_within(&self, task: &str, patience: Duration) {
+        let (path, end) = (format!("tasks/{task}"), Instant::now() + patience);
+        while Instant::now() < end && self.get(&path).await["IsCompleted"] != true {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let ended = self.get(&path).await;
         assert_eq!(
             ended["State"],
             "Success",
