@@ -3,12 +3,19 @@
 mod channel;
 mod deployment;
 mod deployment_process;
+mod environment;
+mod event;
 mod feed;
 mod lifecycle;
+mod machine;
 mod package;
 mod permission;
 mod project;
 mod release;
+mod server;
+mod space;
+mod task;
+mod user;
 mod variable_set;
 
 use serde_json::{Value, json};
