@@ -211,8 +211,6 @@ pub async fn update(
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Forbidden`] for another machine's token.
 pub async fn remove(context: &Context, actor: &Actor, space: &SpaceId, id: &str, last: bool) -> Result<()> {
-    let machines = context.machines()?;
-    let mut session = context.database.write().await?;
     let own_token = match actor {
         Actor::User {
             credential: Credential::Deregistration { machine_id },
@@ -229,6 +227,8 @@ pub async fn remove(context: &Context, actor: &Actor, space: &SpaceId, id: &str,
         }
         None => actor.require(Permission::MachineDelete)?,
     }
+    let machines = context.machines()?;
+    let mut session = context.database.write().await?;
     let machine = load(&mut session, space, id).await?;
     let told = Message::new("The machine ").name(&machine.id, &machine.name);
     if own_token.is_some() && !last {
