@@ -9,6 +9,36 @@ use crate::{environments, project, zip};
 
 /// Method and path of what only those with a permission may use.
 const GUARDED: &[(&str, &str)] = &[
+    ("DELETE", "environments/Environments-1"),
+    ("POST", "environments"),
+    ("PUT", "environments/Environments-1"),
+    ("PUT", "environments/sortorder"),
+    ("GET", "events"),
+    ("GET", "events/Events-1"),
+    ("DELETE", "machines/Machines-1"),
+    ("DELETE", "machinepolicies/MachinePolicies-1"),
+    ("POST", "machinepolicies"),
+    ("PUT", "machinepolicies/MachinePolicies-1"),
+    ("GET", "tasks"),
+    ("POST", "tasks"),
+    ("GET", "tasks/ServerTasks-1"),
+    ("POST", "tasks/ServerTasks-1/cancel"),
+    ("GET", "tasks/ServerTasks-1/details"),
+    ("GET", "tasks/ServerTasks-1/log/stream"),
+    ("GET", "tasks/ServerTasks-1/raw"),
+    ("GET", "teams"),
+    ("GET", "teams/all"),
+    ("GET", "teams/teams-everyone"),
+    ("GET", "users"),
+    ("GET", "users/all"),
+    ("GET", "users/Users-1"),
+    ("GET", "users/Users-1/apikeys"),
+    ("POST", "users/Users-1/apikeys"),
+    ("GET", "users/Users-1/apikeys/APIKeys-1"),
+    ("DELETE", "users/Users-1/apikeys/APIKeys-1"),
+    ("GET", "users/Users-1/permissions"),
+    ("GET", "users/Users-1/spaces"),
+    ("GET", "users/Users-1/teams"),
     ("GET", "channels"),
     ("POST", "channels"),
     ("GET", "channels/all"),
@@ -92,6 +122,41 @@ const GUARDED: &[(&str, &str)] = &[
     ("PUT", "variables/variableset-Projects-1"),
 ];
 
+/// What agents ask for when they register; the rest of the world must still sign in.
+const OPEN_TO_AGENTS: &[(&str, &str)] = &[
+    ("GET", "environments"),
+    ("GET", "environments/all"),
+    ("GET", "environments/Environments-1"),
+    ("GET", "environments/v2"),
+    ("GET", "machines"),
+    ("POST", "machines"),
+    ("GET", "machines/all"),
+    ("GET", "machines/discover"),
+    ("GET", "machines/Machines-1"),
+    ("PUT", "machines/Machines-1"),
+    ("GET", "machines/Machines-1/connection"),
+    ("GET", "machines/operatingsystem/names/all"),
+    ("GET", "machines/operatingsystem/shells/all"),
+    ("GET", "machineroles/all"),
+    ("GET", "machinepolicies"),
+    ("GET", "machinepolicies/all"),
+    ("GET", "machinepolicies/MachinePolicies-1"),
+    ("GET", "proxies"),
+    ("GET", "proxies/all"),
+    ("GET", "spaces"),
+    ("GET", "spaces/all"),
+    ("GET", "tagsets"),
+    ("GET", "tagsets/all"),
+    ("GET", "tasks/tasktypes"),
+    ("GET", "tenants"),
+    ("GET", "tenants/all"),
+    ("GET", "users/me"),
+    ("GET", "workerpools"),
+    ("GET", "workerpools/all"),
+    ("GET", "workers"),
+    ("GET", "workers/all"),
+];
+
 on_both_engines! {
     async fn nobody_and_nobody_without_permission_gets_through(database: TestDatabase) {
         let server = TestServer::start(&database).await;
@@ -107,12 +172,24 @@ on_both_engines! {
         for (method, path) in GUARDED {
             let method: Method = method.parse().expect("it is a method");
             let path = format!("/api/Spaces-1/{path}");
-            let body = json!({ "DeploymentPreviews": [{ "EnvironmentId": "Environments-1" }] });
+            let body = match path.ends_with("sortorder") {
+                true => json!(["Environments-1"]),
+                false => json!({ "Name": "Health", "DeploymentPreviews": [{ "EnvironmentId": "Environments-1" }] }),
+            };
             let nobody = server.anonymous(method.clone(), &path).json(&body);
             assert_eq!(server.send(nobody).await.status, 401, "{method} {path} as nobody");
             let agent = server.anonymous(method.clone(), &path).header("X-Octopus-ApiKey", weak.expose()).json(&body);
             let answer = server.send(agent).await;
             assert_eq!(answer.status, 403, "{method} {path} as an agent: {}", String::from_utf8_lossy(&answer.bytes));
+        }
+        for (method, path) in OPEN_TO_AGENTS {
+            let method: Method = method.parse().expect("it is a method");
+            let path = format!("/api/Spaces-1/{path}");
+            let nobody = server.anonymous(method.clone(), &path).json(&json!({}));
+            assert_eq!(server.send(nobody).await.status, 401, "{method} {path} as nobody");
+            let agent = server.anonymous(method.clone(), &path).header("X-Octopus-ApiKey", weak.expose()).json(&json!({}));
+            let status = server.send(agent).await.status;
+            assert!(!matches!(status, 401 | 403 | 405), "{method} {path} as an agent: {status}");
         }
         assert_eq!(server.get("/api/Spaces-1/projects/Projects-1").await.status, 200);
         assert_eq!(server.get("/api/Spaces-1/packages/A.1.0.0").await.status, 200);
