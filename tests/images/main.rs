@@ -15,6 +15,7 @@ mod deployment;
 mod deregistration;
 mod endpoint;
 mod master_key;
+mod npm_package;
 mod plain;
 mod process_one;
 mod registration;
