@@ -8,8 +8,14 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 /// Crate and what it may import of ours.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("api", &["application", "domain"]),
-    ("application", &["domain", "feeds", "files", "security", "storage"]),
-    ("calamari", &["contracts", "octodiff", "octostache", "security", "versioning"]),
+    (
+        "application",
+        &["domain", "feeds", "files", "security", "storage"],
+    ),
+    (
+        "calamari",
+        &["contracts", "octodiff", "octostache", "security", "versioning"],
+    ),
     ("contracts", &["halibut"]),
     ("domain", &["octostache", "security", "versioning"]),
     (
@@ -63,11 +69,34 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Outside crates that only some of ours may name, and why.
 const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("sqlx", &["storage"], "SQL has one room"),
-    ("axum", &["api", "portal", "server", "tests"], "agents and rules serve no HTTP"),
+    (
+        "axum",
+        &["api", "portal", "server", "tests"],
+        "agents and rules serve no HTTP",
+    ),
     ("askama", &["portal"], "pages have one room"),
     ("envy", &["settings"], "the environment is read in one place"),
-    ("bollard", &["tests"], "the product does not speak to a container engine yet"),
-    ("tokio", &["api", "application", "contracts", "engine", "files", "halibut", "server", "storage", "tentacle", "tests"], "rules, the runner and process 1 are synchronous"),
+    (
+        "bollard",
+        &["tests"],
+        "the product does not speak to a container engine yet",
+    ),
+    (
+        "tokio",
+        &[
+            "api",
+            "application",
+            "contracts",
+            "engine",
+            "files",
+            "halibut",
+            "server",
+            "storage",
+            "tentacle",
+            "tests",
+        ],
+        "rules, the runner and process 1 are synchronous",
+    ),
 ];
 
 /// Licences that code under `Apache-2.0 OR MIT` may be built with. An `OR` needs one of them.
@@ -98,7 +127,10 @@ fn metadata() -> Metadata {
 }
 
 fn dependencies(package: &Package) -> BTreeSet<String> {
-    let built = package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development);
+    let built = package
+        .dependencies
+        .iter()
+        .filter(|dependency| dependency.kind != DependencyKind::Development);
     built.map(|dependency| dependency.name.to_string()).collect()
 }
 
@@ -106,8 +138,11 @@ fn dependencies(package: &Package) -> BTreeSet<String> {
 fn a_crate_imports_only_what_the_table_allows() {
     let metadata = metadata();
     let table: BTreeMap<&str, &[&str]> = MAY_IMPORT.iter().copied().collect();
-    let ours: BTreeSet<String> =
-        metadata.workspace_packages().iter().map(|package| package.name.to_string()).collect();
+    let ours: BTreeSet<String> = metadata
+        .workspace_packages()
+        .iter()
+        .map(|package| package.name.to_string())
+        .collect();
     let mut wrong = Vec::new();
     for package in metadata.workspace_packages() {
         if package.name.as_str() == "tests" {
@@ -147,9 +182,11 @@ fn every_licence_fits_ours() {
     let mut wrong = Vec::new();
     for package in &metadata.packages {
         let licence = package.license.clone().unwrap_or_default();
-        let fits = licence.replace('/', " OR ").replace(['(', ')'], "").split(" AND ").all(|part| {
-            part.split(" OR ").any(|choice| LICENCES.contains(&choice.trim()))
-        });
+        let fits = licence
+            .replace('/', " OR ")
+            .replace(['(', ')'], "")
+            .split(" AND ")
+            .all(|part| part.split(" OR ").any(|choice| LICENCES.contains(&choice.trim())));
         if !fits {
             wrong.push(format!("{} {}: '{licence}'", package.name, package.version));
         }
@@ -162,10 +199,19 @@ fn everything_comes_from_the_registry() {
     let foreign: Vec<String> = metadata()
         .packages
         .iter()
-        .filter(|package| package.source.as_ref().is_some_and(|source| !source.is_crates_io()))
+        .filter(|package| {
+            package
+                .source
+                .as_ref()
+                .is_some_and(|source| !source.is_crates_io())
+        })
         .map(|package| package.name.to_string())
         .collect();
-    assert!(foreign.is_empty(), "not from the registry: {}", foreign.join(", "));
+    assert!(
+        foreign.is_empty(),
+        "not from the registry: {}",
+        foreign.join(", ")
+    );
 }
 
 #[test]
@@ -173,6 +219,9 @@ fn every_crate_has_documentation_of_its_own() {
     for package in metadata().workspace_packages() {
         let readme = package.manifest_path.with_file_name("README.md");
         let text = std::fs::read_to_string(&readme).unwrap_or_default();
-        assert!(text.lines().count() >= 10, "{readme} is missing or says too little");
+        assert!(
+            text.lines().count() >= 10,
+            "{readme} is missing or says too little"
+        );
     }
 }

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -103,8 +104,13 @@ pub fn target() -> PathBuf {
     profile.to_path_buf()
 }
 
-/// Builds the programs beside the test and names their folder.
+/// Builds the programs beside the test, once in each process, and names their folder.
 fn build() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(build_now).clone()
+}
+
+fn build_now() -> PathBuf {
     let profile = target();
     let target = profile
         .parent()
