@@ -234,11 +234,8 @@ pub async fn delete_api_key(context: &Context, actor: &Actor, user_id: &str, id:
     let keys = storage::user::keys_of_user(&mut session, stored.user.id.as_str()).await?;
     drop(session);
     // Ids are compared as they are written; clients write them in any case.
-    let known = keys.iter().map(|row| row.key.id.as_str());
-    let id = known
-        .filter(|known| known.eq_ignore_ascii_case(id))
-        .last()
-        .unwrap_or(id);
+    let mut known = keys.iter().map(|row| row.key.id.as_str());
+    let id = known.find(|known| known.eq_ignore_ascii_case(id)).unwrap_or(id);
     let mut session = context.database.write().await?;
     if !storage::user::delete_key(&mut session, stored.user.id.as_str(), id).await? {
         return Err(Error::not_found("API key", id));
