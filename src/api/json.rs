@@ -3,7 +3,7 @@
 use application::Error;
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -52,17 +52,31 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
-/// Reads a whole body of a bounded size.
+/// Reads a whole body of a bounded size. What is too large is read on for a while and thrown away: a client that
+/// is cut off while it sends would see a broken connection and not the answer.
 pub async fn read(request: Request, limit: usize) -> Result<Bytes, Failure> {
-    Limited::new(request.into_body(), limit)
-        .collect()
-        .await
-        .map(http_body_util::Collected::to_bytes)
-        .map_err(|error| {
+    let mut body = request.into_body();
+    let (mut content, mut total) = (Vec::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
             Failure(Error::invalid(format!(
-                "The request body could not be read, or it is larger than {limit} bytes: {error}."
+                "The request body could not be read: {error}."
             )))
-        })
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        total = total.saturating_add(data.len());
+        if total <= limit {
+            content.extend_from_slice(&data);
+        } else if total > limit.saturating_mul(4) {
+            break;
+        }
+    }
+    if total > limit {
+        return Err(Failure(Error::invalid(format!(
+            "The request body is larger than {limit} bytes, which is more than any request needs."
+        ))));
+    }
+    Ok(content.into())
 }
 
 /// Gives every member the spelling of [`MEMBERS`].
