@@ -158,12 +158,20 @@ async fn status(call: Call) -> Answer {
     })))
 }
 
-async fn health(_: Anonymous) -> Answer {
+/// Operating normally means that the database answers.
+async fn health(call: Anonymous) -> Answer {
+    let answers = call.context.database.read().await.is_ok();
+    let draining = call.context.draining.load(std::sync::atomic::Ordering::Relaxed);
+    let description = match (answers, draining) {
+        (false, _) => "The database does not answer.",
+        (true, true) => "This node takes no more tasks.",
+        (true, false) => "The Server is operating normally.",
+    };
     Ok(ok(json!({
-        "IsOperatingNormally": true,
-        "Description": "The Server is operating normally.",
+        "IsOperatingNormally": answers,
+        "Description": description,
         "IsEntireClusterReadOnly": false,
-        "IsEntireClusterDrainingTasks": false,
+        "IsEntireClusterDrainingTasks": draining,
         "IsCompliantWithLicense": true,
     })))
 }
