@@ -1,6 +1,7 @@
 //! Packages: which one a file holds, and how it is unpacked without leaving its folder (10).
 
 pub mod archive_error;
+mod decoder;
 pub mod entry_name;
 pub mod extraction;
 pub mod jail;

@@ -9,8 +9,8 @@ const LONGEST_NAME: usize = 1024;
 
 /// The extensions of packages that can be unpacked (`calamari.md` 10.2).
 pub const KNOWN_EXTENSIONS: &[&str] = &[
-    ".nupkg", ".zip", ".tar", ".tar.gz", ".tgz", ".tar.Z", ".tar.bz2", ".tar.bz", ".tbz", ".whl", ".jar",
-    ".war", ".ear", ".rar",
+    ".nupkg", ".zip", ".tar", ".tar.gz", ".tgz", ".tar.Z", ".tar.bz2", ".tar.bz", ".tbz", ".tbz2", ".tar.xz",
+    ".tar.zst", ".whl", ".jar", ".war", ".ear", ".rar",
 ];
 
 /// A file name that does not say which package and version it holds.

@@ -5,7 +5,7 @@ use crate::package::ArchiveError;
 use crate::package::entry_name::EntryName;
 use crate::package::jail::{Jail, ambiguous};
 use crate::package::package_file::Archive;
-use crate::package::{tar_archive, zip_archive};
+use crate::package::{decoder, tar_archive, zip_archive};
 use bzip2::read::MultiBzDecoder;
 use flate2::read::MultiGzDecoder;
 use rustix::fs::{RenameFlags, Timespec, Timestamps, futimens, renameat_with, syncfs};
@@ -106,6 +106,8 @@ pub fn extract_into(
         Archive::Tar => tar_archive::extract(buffered(), true, &mut writer)?,
         Archive::TarGz => tar_archive::extract(MultiGzDecoder::new(buffered()), false, &mut writer)?,
         Archive::TarBz2 => tar_archive::extract(MultiBzDecoder::new(buffered()), false, &mut writer)?,
+        Archive::TarXz => tar_archive::extract(decoder::xz(buffered()), false, &mut writer)?,
+        Archive::TarZst => tar_archive::extract(decoder::Zstandard::new(buffered()), false, &mut writer)?,
     }
     Ok((writer.files, writer.jail.finish()?))
 }

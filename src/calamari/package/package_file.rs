@@ -18,6 +18,10 @@ pub enum Archive {
     TarGz,
     /// `.tar.bz2`, `.tar.bz`, `.tbz`, `.tbz2`
     TarBz2,
+    /// `.tar.xz`
+    TarXz,
+    /// `.tar.zst`
+    TarZst,
 }
 
 /// A package on this machine.
@@ -33,7 +37,8 @@ pub struct PackageFile {
     pub archive: Archive,
 }
 
-const ENDINGS: [(&str, Archive); 15] = [
+/// What a name ends with, without case, and how the package is packed then; the first that fits counts.
+pub const ENDINGS: [(&str, Archive); 17] = [
     (".nupkg", Archive::Nupkg),
     (".tar.gz", Archive::TarGz),
     (".tgz", Archive::TarGz),
@@ -42,6 +47,8 @@ const ENDINGS: [(&str, Archive); 15] = [
     (".tar.bz", Archive::TarBz2),
     (".tbz", Archive::TarBz2),
     (".tbz2", Archive::TarBz2),
+    (".tar.xz", Archive::TarXz),
+    (".tar.zst", Archive::TarZst),
     (".zip", Archive::Zip),
     (".whl", Archive::Zip),
     (".tar", Archive::Tar),
@@ -63,7 +70,7 @@ impl PackageFile {
             ENDINGS.iter().find(|(ending, _)| lower.ends_with(ending)).map(|(_, archive)| *archive).ok_or_else(|| {
                 Failure::unexpected(format!(
                     "The package {text} has an ending that no reader is known for; pack it as .zip, .nupkg, .tar, .tar.gz, \
-                     .tgz or .tar.bz2"
+                     .tgz, .tar.bz2, .tar.xz or .tar.zst"
                 ))
             })?;
         if archive == Archive::Nupkg {

@@ -101,6 +101,17 @@ fn bzip2(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("finished")
 }
 
+fn xz(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder =
+        lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(0)).expect("an encoder");
+    encoder.write_all(bytes).expect("written");
+    encoder.finish().expect("finished")
+}
+
+fn zstandard(bytes: &[u8]) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+}
+
 /// A copy of a zip in which a byte string is replaced by one of the same length, in both headers.
 fn patched(mut zip: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
@@ -124,6 +135,8 @@ fn every_format_gives_the_same_files() {
         (Archive::Tar, tar.clone()),
         (Archive::TarGz, gzip(&tar)),
         (Archive::TarBz2, bzip2(&tar)),
+        (Archive::TarXz, xz(&tar)),
+        (Archive::TarZst, zstandard(&tar)),
     ] {
         let place = Place::new();
         let extracted = place.unpack(archive, &bytes).expect("unpacked");
@@ -329,6 +342,16 @@ fn a10_a_flipped_byte_is_noticed() {
     let last = bytes.len() - 6;
     bytes[last] ^= 1;
     Place::new().refused(Archive::TarGz, &bytes);
+    let tar = tar_of(&[("x.txt", FILE, "", b"some contents")]);
+    for (archive, mut bytes) in [
+        (Archive::TarXz, xz(&tar)),
+        (Archive::TarZst, zstandard(&tar)),
+        (Archive::TarBz2, bzip2(&tar)),
+    ] {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        Place::new().refused(archive, &bytes);
+    }
 }
 
 #[test]
@@ -352,6 +375,13 @@ fn a11_an_archive_cut_at_any_byte_is_refused_and_leaves_nothing() {
     }
     for length in 0..bz.len() {
         place.refused(Archive::TarBz2, &bz[..length]);
+    }
+    let (xz, zst) = (xz(&tar), zstandard(&tar));
+    for length in 0..xz.len() {
+        place.refused(Archive::TarXz, &xz[..length]);
+    }
+    for length in 0..zst.len() {
+        place.refused(Archive::TarZst, &zst[..length]);
     }
     for length in (0..=4 * 512).step_by(128) {
         place.refused(Archive::Tar, &tar[..length]);
@@ -388,6 +418,9 @@ fn a14_a_bomb_stops_at_the_limits() {
     for (archive, bytes) in [
         (Archive::Zip, zip_of(&[("zeros", &zeros)])),
         (Archive::TarGz, gzip(&tar)),
+        (Archive::TarBz2, bzip2(&tar)),
+        (Archive::TarXz, xz(&tar)),
+        (Archive::TarZst, zstandard(&tar)),
     ] {
         let place = Place::new();
         let error = place
