@@ -1,0 +1,21 @@
+#![doc = include_str!("README.md")]
+
+mod building;
+pub mod checksum;
+mod commands;
+pub mod delta;
+pub mod error;
+mod index;
+pub mod patch;
+pub mod signature;
+mod source;
+
+pub use building::build_delta;
+pub use checksum::RollingChecksum;
+pub use delta::{Command, DeltaReader, explain};
+pub use error::Error;
+pub use patch::{Patch, apply_delta};
+pub use signature::{Chunk, Signature, SignatureForm, build_signature};
+
+#[cfg(test)]
+mod stories;
