@@ -1,9 +1,11 @@
 #![doc = include_str!("README.md")]
 
 pub mod calendar;
+pub mod charset;
 pub mod child;
 pub mod command;
 pub mod command_line;
+pub mod configuration;
 pub mod convention;
 pub mod deployment;
 pub mod failure;
@@ -16,6 +18,7 @@ pub mod package;
 pub mod runner;
 pub mod script;
 pub mod service_message;
+pub mod text_file;
 pub mod variables;
 
 use command_line::CommandLine;
