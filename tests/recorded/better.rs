@@ -33,10 +33,12 @@ impl Better {
             }
         }
         let kept = folder.join("better");
-        for entry in std::fs::read_dir(&kept).map_err(|why| format!("{}: {why}", kept.display()))? {
-            let name = entry
-                .map_err(|why| format!("{}: {why}", kept.display()))?
-                .file_name();
+        let problem = |why| format!("{}: {why}", kept.display());
+        if answers.is_empty() && !kept.exists() {
+            return Ok(Self { answers });
+        }
+        for entry in std::fs::read_dir(&kept).map_err(problem)? {
+            let name = entry.map_err(problem)?.file_name();
             let name = name.to_string_lossy().into_owned();
             if name
                 .strip_suffix(".json")

@@ -3,6 +3,8 @@
 pub mod better;
 pub mod case_file;
 pub mod difference;
+pub mod document;
+pub mod process;
 pub mod stage;
 
 use serde_json::Value;
@@ -11,4 +13,4 @@ use serde_json::Value;
 pub type Player = fn(case: &Value) -> Result<(), String>;
 
 /// How a file's name begins, and who plays its cases.
-pub const PLAYERS: &[(&str, Player)] = &[];
+pub const PLAYERS: &[(&str, Player)] = &[("calamari-", process::play)];
