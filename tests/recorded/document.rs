@@ -69,7 +69,9 @@ pub fn parts(text: &str) -> Result<Vec<Part>, String> {
             }
             Event::End(end) => parts.push(Part::End(end.name().into_inner().to_owned())),
             Event::Comment(comment) => {
-                parts.push(Part::Comment(comment.xml_content(XmlVersion::Implicit1_0).into_owned()));
+                parts.push(Part::Comment(
+                    comment.xml_content(XmlVersion::Implicit1_0).into_owned(),
+                ));
             }
             Event::PI(instruction) => parts.push(Part::Instruction(instruction.to_string())),
             Event::DocType(kind) => parts.push(Part::Instruction(kind.to_string())),
@@ -129,10 +131,7 @@ fn start_of(start: &BytesStart<'_>) -> Result<Part, String> {
         attributes.push((attribute.key.into_inner().to_owned(), value.into_owned()));
     }
     attributes.sort();
-    Ok(Part::Start(
-        start.name().into_inner().to_owned(),
-        attributes,
-    ))
+    Ok(Part::Start(start.name().into_inner().to_owned(), attributes))
 }
 
 #[cfg(test)]

@@ -35,12 +35,16 @@ pub fn play(case: &Value) -> Result<(), String> {
     let ground = tempfile::tempdir().map_err(|why| format!("a fresh folder: {why}"))?;
     let outcome = play_in(ground.path(), case);
     // A test of a read-only folder may have left one.
-    let closed = ground.close().map_err(|why| format!("the folder of the case: {why}"));
+    let closed = ground
+        .close()
+        .map_err(|why| format!("the folder of the case: {why}"));
     outcome.and(closed)
 }
 
 fn play_in(ground: &Path, case: &Value) -> Result<(), String> {
-    let ground = ground.canonicalize().map_err(|why| format!("the folder of the case: {why}"))?;
+    let ground = ground
+        .canonicalize()
+        .map_err(|why| format!("the folder of the case: {why}"))?;
     let stage = Stage {
         program: program()?,
         work: ground.join("work"),
@@ -51,7 +55,12 @@ fn play_in(ground: &Path, case: &Value) -> Result<(), String> {
         std::fs::create_dir(folder).map_err(|why| format!("{}: {why}", folder.display()))?;
     }
     tree::write(&stage.work, &case["inputs"], &places)?;
-    for folder in case["dirs"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for folder in case["dirs"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
         let path = stage.work.join(places.fill(folder));
         std::fs::create_dir_all(&path).map_err(|why| format!("folder {folder}: {why}"))?;
     }
@@ -63,11 +72,16 @@ fn play_in(ground: &Path, case: &Value) -> Result<(), String> {
     let held = hold(&stage.work, &case["held"])?;
     let ended = stage.run(case, &places)?;
     if let Some(held) = held {
-        held.join().map_err(|_| "the holder of the lock panicked".to_owned())?;
+        held.join()
+            .map_err(|_| "the holder of the lock panicked".to_owned())?;
     }
     compare(case, &ended, &places)?;
     let end = tree::read(&stage.work)?;
-    let base = if case["before"].is_array() { &inputs } else { &start };
+    let base = if case["before"].is_array() {
+        &inputs
+    } else {
+        &start
+    };
     let changed: Tree = end
         .iter()
         .filter(|(name, entry)| base.get(*name).is_none_or(|old| !same_content(old, entry)))
@@ -87,7 +101,12 @@ fn same_content(old: &tree::Entry, new: &tree::Entry) -> bool {
 
 fn gone(start: &Tree, end: &Tree, case: &Value, places: &Placeholders) -> Result<(), String> {
     let mut missing: Vec<&String> = start.keys().filter(|name| !end.contains_key(*name)).collect();
-    for name in case["gone"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for name in case["gone"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
         let found = missing.iter().position(|own| places.fits(name, own));
         match found {
             Some(index) => missing.remove(index),
@@ -103,7 +122,12 @@ fn gone(start: &Tree, end: &Tree, case: &Value, places: &Placeholders) -> Result
 /// A step before the run that counts.
 fn before(stage: &Stage, step: &Value, places: &Placeholders) -> Result<(), String> {
     tree::write(&stage.work, &step["write"], places)?;
-    for name in step["delete"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for name in step["delete"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
         let path = stage.work.join(places.fill(name));
         let gone = if path.is_dir() {
             std::fs::remove_dir_all(&path)
@@ -121,18 +145,31 @@ fn before(stage: &Stage, step: &Value, places: &Placeholders) -> Result<(), Stri
 
 fn compare(case: &Value, ended: &Ended, places: &Placeholders) -> Result<(), String> {
     let text = |name: &str| case[name].as_str().unwrap_or_default();
-    let said = || ended.stderr.lines().find(|line| !line.contains("##octopus")).unwrap_or_default();
+    let said = || {
+        ended
+            .stderr
+            .lines()
+            .find(|line| !line.contains("##octopus"))
+            .unwrap_or_default()
+    };
     let exit = case["exit"].as_i64().unwrap_or_default();
     let (stdout, recorded) = (output::read(&ended.stdout), output::read(text("stdout")));
     if text("stdout").contains(SCRIPT_EXIT_CODE) {
         same("exit code", i64::from(ended.code), exit).map_err(|why| format!("{why} ({})", said()))?;
     } else if (ended.code == 0) != (exit == 0) {
-        return Err(format!("exit code: ours {}, recorded {exit} ({})", ended.code, said()));
+        return Err(format!(
+            "exit code: ours {}, recorded {exit} ({})",
+            ended.code,
+            said()
+        ));
     }
     output::same_messages(&stdout, &recorded, places)?;
     let inputs = inputs(case, places);
     output::same_lines(&stdout, &recorded, &inputs, places)?;
-    let ran_script = recorded.lines.iter().any(|line| line.text.starts_with("Executing '"));
+    let ran_script = recorded
+        .lines
+        .iter()
+        .any(|line| line.text.starts_with("Executing '"));
     let errors: Output = output::read(text("stderr"));
     output::same_errors(&output::read(&ended.stderr), &errors, ran_script, &inputs, places)
 }
@@ -140,8 +177,15 @@ fn compare(case: &Value, ended: &Ended, places: &Placeholders) -> Result<(), Str
 /// All texts a case gives to the runner: what a script may print.
 fn inputs(case: &Value, places: &Placeholders) -> String {
     let mut texts = String::new();
-    for content in case["inputs"].as_object().into_iter().flat_map(|inputs| inputs.values()) {
-        let text = content.as_str().or(content["text"].as_str()).or(content["utf8bom"].as_str());
+    for content in case["inputs"]
+        .as_object()
+        .into_iter()
+        .flat_map(|inputs| inputs.values())
+    {
+        let text = content
+            .as_str()
+            .or(content["text"].as_str())
+            .or(content["utf8bom"].as_str());
         texts.push_str(text.unwrap_or_default());
         texts.push('\n');
     }
@@ -207,7 +251,11 @@ struct Ended {
 
 impl Stage {
     fn run(&self, step: &Value, places: &Placeholders) -> Result<Ended, String> {
-        let words = step["argv"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let words = step["argv"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
         let mut command = Command::new(&self.program);
         command
             .args(words.map(|word| places.fill(word)))
@@ -234,7 +282,9 @@ impl Stage {
         let stderr = collect(child.stderr.take());
         let code = wait(&mut child)?;
         let text = |reader: JoinHandle<Vec<u8>>| {
-            let bytes = reader.join().map_err(|_| "the reader of a stream panicked".to_owned())?;
+            let bytes = reader
+                .join()
+                .map_err(|_| "the reader of a stream panicked".to_owned())?;
             Ok::<_, String>(String::from_utf8_lossy(&bytes).into_owned())
         };
         Ok(Ended {
@@ -261,7 +311,9 @@ fn wait(child: &mut Child) -> Result<i32, String> {
     use std::os::unix::process::ExitStatusExt;
     let began = Instant::now();
     loop {
-        let status = child.try_wait().map_err(|why| format!("waiting for the run: {why}"))?;
+        let status = child
+            .try_wait()
+            .map_err(|why| format!("waiting for the run: {why}"))?;
         if let Some(status) = status {
             let signal = status.signal().map_or(-1, |signal| 128 + signal);
             return Ok(status.code().unwrap_or(signal));
@@ -270,7 +322,9 @@ fn wait(child: &mut Child) -> Result<i32, String> {
             if let Some(group) = Pid::from_raw(child.id().cast_signed()) {
                 kill_process_group(group, Signal::KILL).map_err(|why| format!("ending the run: {why}"))?;
             }
-            child.wait().map_err(|why| format!("waiting for the run: {why}"))?;
+            child
+                .wait()
+                .map_err(|why| format!("waiting for the run: {why}"))?;
             return Err(format!("no end within {} s", PATIENCE.as_secs()));
         }
         thread::sleep(GLANCE);

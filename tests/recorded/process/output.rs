@@ -125,7 +125,9 @@ pub fn read(text: &str) -> Output {
         let line = line.trim_end_matches('\r');
         if let Some(found) = MODE.captures(line.trim()) {
             let word = &found[1];
-            word.split_once('-').map_or(word, |(_, mode)| mode).clone_into(&mut mode);
+            word.split_once('-')
+                .map_or(word, |(_, mode)| mode)
+                .clone_into(&mut mode);
         } else if let Some(found) = MESSAGE.captures(line) {
             if &found[1] != "mask" {
                 output.messages.push(message(&found[1], &found[2]));
@@ -156,10 +158,16 @@ fn message(name: &str, attributes: &str) -> Message {
 }
 
 fn decoded(value: &str) -> Text {
-    if let Some(pattern) = value.strip_prefix("<b64:").and_then(|rest| rest.strip_suffix('>')) {
+    if let Some(pattern) = value
+        .strip_prefix("<b64:")
+        .and_then(|rest| rest.strip_suffix('>'))
+    {
         return Text::Pattern(pattern.to_owned());
     }
-    let bytes = STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let bytes = STANDARD
+        .decode(value)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
     Text::Plain(bytes.unwrap_or_else(|| value.to_owned()))
 }
 
@@ -170,19 +178,29 @@ fn decoded(value: &str) -> Text {
 pub fn same_messages(ours: &Output, recorded: &Output, places: &Placeholders) -> Result<(), String> {
     for (index, theirs) in recorded.messages.iter().enumerate() {
         let Some(own) = ours.messages.get(index) else {
-            return Err(format!("message {}: ours has none, recorded {theirs:?}", index + 1));
+            return Err(format!(
+                "message {}: ours has none, recorded {theirs:?}",
+                index + 1
+            ));
         };
         let fits = own.name == theirs.name
             && own.attributes.len() == theirs.attributes.len()
-            && own.attributes.iter().zip(&theirs.attributes).all(|(own, theirs)| {
-                own.0 == theirs.0
-                    && match (&own.1, &theirs.1) {
-                        (Text::Plain(own), Text::Pattern(pattern)) => places.fits(pattern, own),
-                        (own, theirs) => own == theirs,
-                    }
-            });
+            && own
+                .attributes
+                .iter()
+                .zip(&theirs.attributes)
+                .all(|(own, theirs)| {
+                    own.0 == theirs.0
+                        && match (&own.1, &theirs.1) {
+                            (Text::Plain(own), Text::Pattern(pattern)) => places.fits(pattern, own),
+                            (own, theirs) => own == theirs,
+                        }
+                });
         if !fits {
-            return Err(format!("message {}: ours {own:?}, recorded {theirs:?}", index + 1));
+            return Err(format!(
+                "message {}: ours {own:?}, recorded {theirs:?}",
+                index + 1
+            ));
         }
     }
     match ours.messages.get(recorded.messages.len()) {
@@ -195,7 +213,12 @@ pub fn same_messages(ours: &Output, recorded: &Output, places: &Placeholders) ->
 ///
 /// # Errors
 /// The first line that ours does not have, or has in another mode, place or number.
-pub fn same_lines(ours: &Output, recorded: &Output, inputs: &str, places: &Placeholders) -> Result<(), String> {
+pub fn same_lines(
+    ours: &Output,
+    recorded: &Output,
+    inputs: &str,
+    places: &Placeholders,
+) -> Result<(), String> {
     let mut in_script = false;
     let mut binding = Vec::new();
     for line in &recorded.lines {
@@ -228,7 +251,10 @@ pub fn same_errors(
     let mut of_runner = false;
     for (index, line) in recorded.lines.iter().enumerate() {
         // The message of an exception stands before its type and its stack.
-        let next = recorded.lines.get(index + 1).map_or("", |line| line.text.as_str());
+        let next = recorded
+            .lines
+            .get(index + 1)
+            .map_or("", |line| line.text.as_str());
         of_runner |= RUNNER.is_match(&line.text) || RUNNER.is_match(next);
         let known = !of_runner || inputs.contains(line.text.trim());
         if known && of_script(&line.text) && !FRAME.is_match(&line.text) {
@@ -245,7 +271,10 @@ fn of_script(text: &str) -> bool {
 fn quoted(stream: &str, ours: &Output, recorded: &Output, places: &Placeholders) -> Result<(), String> {
     for line in recorded.lines.iter().filter(|line| QUOTED.is_match(&line.text)) {
         if !ours.lines.iter().any(|own| places.fits(&line.text, &own.text)) {
-            return Err(format!("{stream} lacks {:?}, which a specification quotes", line.text));
+            return Err(format!(
+                "{stream} lacks {:?}, which a specification quotes",
+                line.text
+            ));
         }
     }
     Ok(())
@@ -260,8 +289,7 @@ fn in_order(
     places: &Placeholders,
 ) -> Result<(), String> {
     let fits = |recorded: &str, own: &str| {
-        places.fits(recorded, own)
-            || places.fits(&LINE_NUMBER.replace_all(recorded, "line <n>"), own)
+        places.fits(recorded, own) || places.fits(&LINE_NUMBER.replace_all(recorded, "line <n>"), own)
     };
     let mut rest = ours.lines.iter();
     for line in binding {
@@ -270,14 +298,15 @@ fn in_order(
             return Err(match elsewhere {
                 None => format!("{stream} lacks {:?}", line.text),
                 Some(own) if own.mode != line.mode => {
-                    format!("{stream}: {:?} in mode {}, recorded in {}", line.text, own.mode, line.mode)
+                    format!(
+                        "{stream}: {:?} in mode {}, recorded in {}",
+                        line.text, own.mode, line.mode
+                    )
                 }
                 Some(_) => format!("{stream}: {:?} not in its place", line.text),
             });
         }
-        let count = |output: &Output| {
-            output.lines.iter().filter(|own| own.text == line.text).count()
-        };
+        let count = |output: &Output| output.lines.iter().filter(|own| own.text == line.text).count();
         if count(ours) > count(recorded) {
             return Err(format!("{stream}: {:?} more often than recorded", line.text));
         }
@@ -313,18 +342,34 @@ mod tests {
     #[test]
     fn script_output_binds_with_its_mode_and_the_runners_words_do_not() {
         assert_eq!(lines("hello\n##octopus[stdout-warning]\nlook\n"), Ok(()));
-        assert_eq!(lines("more\nhello\n##octopus[stdout-warning]\nlook\nmore\n"), Ok(()));
+        assert_eq!(
+            lines("more\nhello\n##octopus[stdout-warning]\nlook\nmore\n"),
+            Ok(())
+        );
         assert!(lines("hello\nlook\n").unwrap_err().contains("in mode default"));
-        assert!(lines("##octopus[stdout-warning]\nlook\n").unwrap_err().contains("lacks"));
-        assert!(lines("hello\n##octopus[stdout-warning]\nlook\nlook\n").unwrap_err().contains("often"));
+        assert!(
+            lines("##octopus[stdout-warning]\nlook\n")
+                .unwrap_err()
+                .contains("lacks")
+        );
+        assert!(
+            lines("hello\n##octopus[stdout-warning]\nlook\nlook\n")
+                .unwrap_err()
+                .contains("often")
+        );
         assert!(lines("##octopus[stdout-warning]\nlook\n##octopus[stdout-default]\nhello\n").is_err());
     }
 
     #[test]
     fn messages_bind_in_order_whatever_their_quotes() {
-        let recorded = read("##octopus[setVariable name=\"QQ==\" value=\"<b64:<work>/x>\"]\n##octopus[mask value='eA==']\n");
+        let recorded = read(
+            "##octopus[setVariable name=\"QQ==\" value=\"<b64:<work>/x>\"]\n##octopus[mask value='eA==']\n",
+        );
         let same = |ours: &str| same_messages(&read(ours), &recorded, &places());
-        assert_eq!(same("##octopus[setVariable value='L3cveA==' name='QQ==']\n"), Ok(()));
+        assert_eq!(
+            same("##octopus[setVariable value='L3cveA==' name='QQ==']\n"),
+            Ok(())
+        );
         assert!(same("##octopus[setVariable value='L3cveQ==' name='QQ==']\n").is_err());
         assert!(same("").is_err());
         assert!(same("##octopus[setVariable value='L3cveA==' name='QQ==']\n##octopus[x]\n").is_err());
@@ -332,7 +377,8 @@ mod tests {
 
     #[test]
     fn errors_of_scripts_bind_and_exceptions_do_not() {
-        let recorded = read("oops\n<work>/s.sh: line 4: x: not found\nNo luck.\nSystem.Exception\n   <stack>\n\n");
+        let recorded =
+            read("oops\n<work>/s.sh: line 4: x: not found\nNo luck.\nSystem.Exception\n   <stack>\n\n");
         let same = |ours: &str| same_errors(&read(ours), &recorded, true, "", &places());
         assert_eq!(same("oops\n/w/s.sh: line 1: x: not found\nother words\n"), Ok(()));
         assert!(same("/w/s.sh: line 1: x: not found\n").is_err());

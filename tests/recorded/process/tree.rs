@@ -165,7 +165,11 @@ fn same_file(name: &str, own: &Entry, content: &Value, places: &Placeholders) ->
         return Err(format!("{what}: ours is {own:?}, recorded is a file"));
     };
     if let Some(mode) = mode(content)? {
-        same(&format!("mode of {what}"), format!("{own_mode:o}"), format!("{mode:o}"))?;
+        same(
+            &format!("mode of {what}"),
+            format!("{own_mode:o}"),
+            format!("{mode:o}"),
+        )?;
     }
     if let Some(hash) = content["sha256"].as_str() {
         let digest = hex::encode(Sha256::digest(own));
@@ -176,7 +180,11 @@ fn same_file(name: &str, own: &Entry, content: &Value, places: &Placeholders) ->
         return Ok(());
     }
     let (Ok(own), Ok(recorded)) = (std::str::from_utf8(own), std::str::from_utf8(&recorded)) else {
-        return Err(format!("{what}: its {} bytes differ from the {} recorded", own.len(), recorded.len()));
+        return Err(format!(
+            "{what}: its {} bytes differ from the {} recorded",
+            own.len(),
+            recorded.len()
+        ));
     };
     if places.fits(recorded, own) {
         return Ok(());
@@ -206,9 +214,10 @@ fn same_data(what: &str, own: &str, recorded: &str, places: &Placeholders) -> Re
 /// `{"Value": x}` is x: which of the two forms the identities have is not proven.
 fn plain(value: Value) -> Value {
     match value {
-        Value::Object(members) if members.len() == 1 && members.contains_key("Value") => {
-            members.into_iter().next().map_or(Value::Null, |(_, value)| plain(value))
-        }
+        Value::Object(members) if members.len() == 1 && members.contains_key("Value") => members
+            .into_iter()
+            .next()
+            .map_or(Value::Null, |(_, value)| plain(value)),
         Value::Object(members) => members
             .into_iter()
             .map(|(name, value)| (name, plain(value)))
@@ -274,7 +283,6 @@ mod tests {
         ]);
         let recorded = json!({"j.xml": {"utf8bom": "<a y=\"<time>\" x=\"1\" />"},
             "j.json": "{\"a\":{\"Value\":\"P\"},\"b\":\"<key>\"}"});
-        // `<time>` is no well-formed XML inside an attribute, and need not be: quick-xml lets it pass.
         same_files(&ours, &recorded, &places()).unwrap();
     }
 }
