@@ -17,7 +17,7 @@ pub enum Command {
     Step(fn(&mut Runner) -> Result<i32, Failure>),
 }
 
-const COMMANDS: [(&str, Command, &str); 4] = [
+const COMMANDS: [(&str, Command, &str); 3] = [
     (
         "deploy-package",
         Command::Step(deploy_package::run),
@@ -29,7 +29,6 @@ const COMMANDS: [(&str, Command, &str); 4] = [
         "Runs a script: --package=FILE, --script=FILE, --scriptParameters=TEXT",
     ),
     ("version", Command::Plain(|_, _| {}), "Prints the version"),
-    ("help", Command::Plain(help), "Lists the commands"),
 ];
 
 /// The command of this name.
@@ -42,23 +41,17 @@ pub fn named(name: &str) -> Result<Command, Failure> {
         .find(|(known, ..)| *known == name)
         .map(|(_, command, _)| *command)
         .ok_or_else(|| {
-            let names: Vec<&str> = COMMANDS.iter().map(|(name, ..)| *name).collect();
-            let asked = if name.is_empty() {
-                "No command was given".to_owned()
-            } else {
-                format!("Unknown command '{name}'")
+            let asked = match name {
+                "" => "No command was given".to_owned(),
+                _ => format!("Could not find the command {name}"),
             };
-            Failure::expected(format!("{asked}; use one of {}", names.join(", ")))
+            let list: String = COMMANDS
+                .iter()
+                .map(|(name, _, meaning)| format!("\n  {name:<16} {meaning}"))
+                .collect();
+            Failure::expected(format!(
+                "{asked}; the commands are{list}\nEach takes --variables=FILE and --sensitiveVariables=FILE with \
+                 --sensitiveVariablesPassword=- (standard input)"
+            ))
         })
-}
-
-fn help(log: &Log, line: &CommandLine) {
-    let wanted = line.words.first().map(|word| word.to_ascii_lowercase());
-    for (name, _, meaning) in COMMANDS
-        .iter()
-        .filter(|(name, ..)| wanted.as_deref().is_none_or(|wanted| wanted == *name))
-    {
-        log.info(&format!("{name:<16} {meaning}"));
-    }
-    log.info("Every command takes --variables=FILE and --sensitiveVariables=FILE with --sensitiveVariablesPassword=- (standard input)");
 }

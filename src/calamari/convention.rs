@@ -3,16 +3,31 @@
 pub mod already_installed;
 pub mod configured_script;
 pub mod extract_package;
+pub mod feature;
+pub mod foreign_feature;
 pub mod installation_folder;
+pub mod nginx;
 pub mod packaged_script;
 pub mod purge;
-pub mod unbuilt_feature;
 
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 
-/// A part of a deployment.
-pub type Convention = fn(&mut Deployment<'_>) -> Result<(), Failure>;
+/// A part of a deployment. Its name stands in the log when its turn comes.
+#[derive(Clone, Copy)]
+pub struct Convention {
+    /// What it is called in the log.
+    pub name: &'static str,
+    /// What it does.
+    pub run: fn(&mut Deployment<'_>) -> Result<(), Failure>,
+}
+
+impl Convention {
+    /// A convention of this name.
+    pub const fn new(name: &'static str, run: fn(&mut Deployment<'_>) -> Result<(), Failure>) -> Self {
+        Self { name, run }
+    }
+}
 
 /// When a script runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -66,19 +66,16 @@ impl<'a> Deployment<'a> {
         for index in variables.collection().indexes("Octopus.Action.Package") {
             let about = |name: &str| variables.text(&format!("Octopus.Action.Package[{index}].{name}"));
             let id = about("PackageId")?;
-            if !id.is_empty() {
-                packages.push(Package {
-                    id,
-                    version: about("PackageVersion")?,
-                    deployed_from: about("OriginalPath")?,
-                });
+            if id.is_empty() {
+                return Err(Failure::expected(format!(
+                    "Deployed package must have an Id: the variable Octopus.Action.Package[{index}].PackageId is missing, so the \
+                     deployment journal cannot be written"
+                )));
             }
-        }
-        if packages.is_empty() {
             packages.push(Package {
-                id: self.package.id.clone(),
-                version: self.package.version.clone(),
-                deployed_from: self.package.path.display().to_string(),
+                id,
+                version: about("PackageVersion")?,
+                deployed_from: about("OriginalPath")?,
             });
         }
         let entry = Entry {

@@ -6,7 +6,7 @@ use crate::log::Log;
 use quick_xml::Reader;
 use quick_xml::escape::escape;
 use quick_xml::events::{BytesStart, Event};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -110,14 +110,8 @@ impl Journal {
     fn lock(&self) -> Result<File, Failure> {
         let failed = |error: std::io::Error| Failure::at(&self.path, "lock the deployment journal", &error);
         std::fs::create_dir_all(self.folder()).map_err(failed)?;
-        let mut name = self.path.clone().into_os_string();
-        name.push(".lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(name)
-            .map_err(failed)?;
+        // The folder itself is what is locked: a lock file beside the journal would be one more thing to keep.
+        let file = File::open(self.folder()).map_err(failed)?;
         file.lock().map_err(failed)?;
         Ok(file)
     }

@@ -12,6 +12,7 @@ pub mod failure;
 pub mod interruption;
 pub mod isolation;
 pub mod journal;
+pub mod lenient_json;
 pub mod log;
 pub mod masking;
 pub mod package;

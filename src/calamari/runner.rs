@@ -167,13 +167,17 @@ impl Runner {
 
 fn environment_text(working_directory: &Path) -> String {
     let system = rustix::system::uname();
+    let user = std::env::var("USER").unwrap_or_else(|_| rustix::process::getuid().as_raw().to_string());
     format!(
-        "Environment Information:\n  OperatingSystem: {} {}\n  MachineName: {}\n  ProcessorCount: {}\n  CurrentDirectory: {}\n  User: {}",
+        "Environment Information:\n  OperatingSystem: {} {}\n  OsArchitecture: {}\n  CurrentUser: {user}\n  MachineName: {}\n  \
+         ProcessorCount: {}\n  CurrentDirectory: {}\n  TempDirectory: {}\n  HostProcess: calamari ({})",
         system.sysname().to_string_lossy(),
         system.release().to_string_lossy(),
+        system.machine().to_string_lossy(),
         system.nodename().to_string_lossy(),
         std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         working_directory.display(),
-        std::env::var("USER").unwrap_or_else(|_| rustix::process::getuid().as_raw().to_string()),
+        std::env::temp_dir().display(),
+        std::process::id(),
     )
 }

@@ -4,6 +4,7 @@ mod bash;
 pub mod bootstrap;
 pub mod module;
 pub mod package_reference;
+mod powershell;
 pub mod proxy;
 mod python;
 
@@ -52,16 +53,43 @@ impl Syntax {
         }
     }
 
-    /// The language of this name, with case.
+    /// The program that runs it.
+    pub const fn program(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Python => "python3",
+            Self::CSharp => "dotnet-script",
+            Self::PowerShell => "pwsh",
+        }
+    }
+
+    /// Whether that program is on the PATH.
+    pub fn is_installed(self) -> bool {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join(self.program()).is_file())
+    }
+
+    /// The language of this name, with case, or of its number or several names in the original's list.
     ///
     /// # Errors
     /// There is none of that name.
     pub fn named(name: &str) -> Result<Self, Failure> {
-        Self::PREFERENCE.into_iter().find(|syntax| syntax.name() == name).ok_or_else(|| {
-            Failure::expected(format!(
-                "Octopus.Action.Script.Syntax is '{name}', which is no script language; use Bash, Python, CSharp or PowerShell"
-            ))
-        })
+        const NUMBERED: [Syntax; 4] = [Syntax::PowerShell, Syntax::CSharp, Syntax::Bash, Syntax::Python];
+        let number = |word: &str| -> Option<usize> {
+            let word = word.trim();
+            let by_name = NUMBERED.iter().position(|syntax| syntax.name() == word);
+            by_name.or_else(|| word.parse().ok())
+        };
+        // Several names count as the sum of their bits, as where the original reads an enumeration.
+        name.split(',')
+            .map(number)
+            .try_fold(0, |bits, number| Some(bits | number?))
+            .and_then(|number| NUMBERED.get(number).copied())
+            .ok_or_else(|| {
+                Failure::expected(format!(
+                    "Octopus.Action.Script.Syntax is '{name}', which is no script language; use Bash, Python or PowerShell"
+                ))
+            })
     }
 
     /// The language of a file, by its ending in any case.
@@ -76,8 +104,12 @@ impl Syntax {
             .into_iter()
             .find(|syntax| Some(syntax.extension()) == extension.as_deref())
             .ok_or_else(|| {
+                let refused = match extension.as_deref() {
+                    Some("fsx") => "is written in F#, which this runner does not run",
+                    _ => "has an ending that belongs to no script language",
+                };
                 Failure::expected(format!(
-                    "The script {} has an ending that belongs to no script language; name it .sh",
+                    "The script {} {refused}; write it in Bash, Python or PowerShell (.sh, .py or .ps1)",
                     path.display()
                 ))
             })
@@ -98,18 +130,26 @@ pub fn run(runner: &mut Runner, script: &Path, parameters: &str) -> Result<Ended
         )));
     }
     rewrite(script)?;
-    module::write(runner, syntax, script.parent().unwrap_or(Path::new(".")))?;
+    let folder = script.parent().unwrap_or(Path::new("."));
+    let modules = module::write(runner, syntax, folder)?;
     runner.log.verbose(&format!("Executing '{}'", script.display()));
-    let bootstrap = Bootstrap::write(script, syntax, parameters, &runner.variables)?;
-    let (mut command, program) = (bootstrap.command(), bootstrap.program());
-    command.current_dir(script.parent().unwrap_or(Path::new(".")));
+    let bootstrap = Bootstrap::write(script, syntax, parameters, &modules, &runner.variables)?;
+    let mut command = bootstrap.command();
+    command.current_dir(folder);
     command.env("OctopusCalamariWorkingDirectory", &runner.working_directory);
     command.envs(proxy::variables(&runner.variables)?);
-    let ended = child::run(command, &runner.log, &runner.interruption).map_err(|error| {
-        Failure::unexpected(format!(
-            "Could not start {program} for {}: {error}; install it on this machine, and see that its folder is on the PATH",
+    if syntax == Syntax::PowerShell
+        && let Some(cache) = powershell::cache(&runner.variables, &runner.working_directory)?
+    {
+        command.env("XDG_CACHE_HOME", cache);
+    }
+    let ended = child::run(command, &runner.log, &runner.interruption).map_err(|error| Failure {
+        message: format!(
+            "Could not start {} for {}: {error}; install it on this machine, and see that its folder is on the PATH",
+            syntax.program(),
             script.display()
-        ))
+        ),
+        exit_code: -1,
     })?;
     drop(bootstrap);
     for (name, value, sensitive) in &ended.outputs {

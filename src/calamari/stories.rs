@@ -452,27 +452,31 @@ fn a_package_that_is_cut_off_fails_the_step_and_leaves_nothing() {
 }
 
 #[test]
-fn what_is_not_built_is_refused_before_anything_happens() {
-    let workspace = Workspace::new()
-        .with(
-            "Octopus.Action.EnabledFeatures",
-            "Octopus.Features.SubstituteInFiles",
-        )
-        .with("Octopus.Action.SubstituteInFiles.TargetFiles", "*.conf");
+fn what_cannot_be_had_here_is_refused_before_anything_happens() {
+    let workspace = Workspace::new().with("Octopus.Action.EnabledFeatures", "Octopus.Features.IISWebSite");
     let outcome = workspace.deploy("Acme.Web.1.2.3.zip", &[("a", "1")]);
     assert_eq!(outcome.code, 1);
     assert!(
-        outcome.error.contains("SubstituteInFiles") && outcome.error.contains("not supported"),
+        outcome.error.contains("IISWebSite needs Windows"),
         "{}",
         outcome.error
     );
     assert!(!workspace.path("applications").exists());
-    let foreign = Workspace::new()
-        .with("Octopus.Action.Script.ScriptBody", "Write-Host 1")
-        .with("Octopus.Action.Script.Syntax", "PowerShell");
-    let outcome = foreign.run(&["run-script"]);
-    assert_eq!(outcome.code, 1);
-    assert!(outcome.error.contains("PowerShell"), "{}", outcome.error);
+    for (name, value, told) in [
+        ("Octopus.Action.Script.Syntax", "CSharp", "written in C#"),
+        (
+            "Octopus.Action.Script.Syntax",
+            "FSharp",
+            "which is no script language",
+        ),
+    ] {
+        let foreign = Workspace::new()
+            .with("Octopus.Action.Script.ScriptBody", "x")
+            .with(name, value);
+        let outcome = foreign.run(&["run-script"]);
+        assert_eq!(outcome.code, 1);
+        assert!(outcome.error.contains(told), "{}", outcome.error);
+    }
 }
 
 /// E15

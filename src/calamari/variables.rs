@@ -2,9 +2,9 @@
 
 use crate::command_line::CommandLine;
 use crate::failure::Failure;
+use crate::lenient_json::Json;
 use octostache::{EvaluationError, VariableCollection, Variables as _};
 use security::{Secret, sensitive_file};
-use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::path::Path;
@@ -114,10 +114,9 @@ impl Variables {
                 path.display()
             ))
         };
-        let json: Value =
-            serde_json::from_str(&text_of(&clear)).map_err(|error| unreadable(error.to_string()))?;
+        let json = Json::read(&text_of(&clear)).map_err(unreadable)?;
         match json {
-            Value::Array(entries) => {
+            Json::Array(entries) => {
                 for (position, entry) in entries.iter().enumerate() {
                     let (name, value, flagged) = entry_of(entry).ok_or_else(|| {
                         unreadable(format!("entry {position} is not {{\"k\", \"v\", \"s\"}}"))
@@ -126,10 +125,11 @@ impl Variables {
                     self.mark(&name, flagged || sensitive);
                 }
             }
-            Value::Object(members) => {
+            Json::Object(members) => {
                 for (name, value) in &members {
-                    let value =
-                        scalar(value).ok_or_else(|| unreadable(format!("the value of {name} is nested")))?;
+                    let value = value
+                        .scalar()
+                        .ok_or_else(|| unreadable(format!("the value of {name} is nested")))?;
                     self.collection.set(name, value.as_deref());
                     self.mark(name, sensitive);
                 }
@@ -272,12 +272,8 @@ fn read_password(input: &mut impl BufRead, option: &str) -> Result<Secret, Failu
         ))
     })?;
     let password = password.trim_end_matches(['\r', '\n']);
-    if password.is_empty() {
-        return Err(Failure::expected(format!(
-            "--{option}=- asks for a password on standard input, but its first line is empty"
-        )));
-    }
-    Ok(Secret::from(password))
+    // With nothing on standard input the dash is a password like any other.
+    Ok(Secret::from(if password.is_empty() { "-" } else { password }))
 }
 
 /// A script or other text file: UTF-8 with or without byte order mark, or UTF-16 with one; bad bytes become U+FFFD.
@@ -316,32 +312,15 @@ fn text_of(bytes: &[u8]) -> String {
 }
 
 /// Name, value and flag of an entry; none when it is not one.
-fn entry_of(entry: &Value) -> Option<(String, Option<String>, bool)> {
-    let members = entry.as_object()?;
-    let member = |wanted: &str| {
-        members
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
-            .map(|(_, v)| v)
-    };
-    let name = member("k").map_or(Some(None), scalar)?.unwrap_or_default();
-    let value = member("v").map_or(Some(None), scalar)?;
-    let sensitive = match member("s") {
+fn entry_of(entry: &Json) -> Option<(String, Option<String>, bool)> {
+    let Json::Object(_) = entry else { return None };
+    let text = |name: &str| entry.member(name).map_or(Some(None), Json::scalar);
+    let sensitive = match entry.member("s") {
         None => false,
-        Some(Value::Bool(flag)) => *flag,
-        Some(Value::String(text)) => text.trim().eq_ignore_ascii_case("true"),
+        Some(Json::Boolean(flag)) => *flag,
+        Some(Json::Text(text)) => text.trim().eq_ignore_ascii_case("true"),
+        Some(Json::Number(number)) => number != "0",
         Some(_) => return None,
     };
-    Some((name, value, sensitive))
-}
-
-/// A scalar as text (`None` inside for null); none at all for nested values.
-fn scalar(value: &Value) -> Option<Option<String>> {
-    match value {
-        Value::Null => Some(None),
-        Value::String(text) => Some(Some(text.clone())),
-        Value::Number(number) => Some(Some(number.to_string())),
-        Value::Bool(flag) => Some(Some(flag.to_string())),
-        Value::Array(_) | Value::Object(_) => None,
-    }
+    Some((text("k")?.unwrap_or_default(), text("v")?, sensitive))
 }

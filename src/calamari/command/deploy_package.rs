@@ -1,34 +1,72 @@
 //! `deploy-package`: unpacks a package into a folder of its own and runs the scripts around it (6).
 
+use crate::convention::feature::{self, Turn};
 use crate::convention::{
-    Convention, Stage, already_installed, configured_script, extract_package, installation_folder,
-    packaged_script, unbuilt_feature,
+    Convention, Stage, already_installed, configured_script, extract_package, foreign_feature,
+    installation_folder, packaged_script,
 };
 use crate::deployment::{Deployment, now};
 use crate::failure::{EXPECTED, Failure, SUCCESS};
 use crate::package::PackageFile;
 use crate::runner::Runner;
 
-/// What happens, in order.
-const INSTALL: [Convention; 11] = [
-    unbuilt_feature::refuse,
-    already_installed::check,
-    extract_package::to_application_folder,
-    unbuilt_feature::refuse_config_files,
-    |deployment| configured_script::run(deployment, Stage::PreDeploy),
-    |deployment| packaged_script::run(deployment, Stage::PreDeploy),
-    installation_folder::install,
-    |deployment| packaged_script::run(deployment, Stage::Deploy),
-    |deployment| configured_script::run(deployment, Stage::Deploy),
-    |deployment| packaged_script::run(deployment, Stage::PostDeploy),
-    |deployment| configured_script::run(deployment, Stage::PostDeploy),
+/// What happens, in order (6.1).
+pub const INSTALL: [Convention; 15] = [
+    Convention::new("already installed check", already_installed::check),
+    Convention::new("extract package", extract_package::to_application_folder),
+    Convention::new("features BeforePreDeploy", |deployment| {
+        feature::run(deployment, Turn::BeforePreDeploy)
+    }),
+    Convention::new("configured scripts PreDeploy", |deployment| {
+        configured_script::run(deployment, Stage::PreDeploy)
+    }),
+    Convention::new("packaged script PreDeploy", |deployment| {
+        packaged_script::run(deployment, Stage::PreDeploy)
+    }),
+    Convention::new("features AfterPreDeploy", |deployment| {
+        feature::run(deployment, Turn::AfterPreDeploy)
+    }),
+    Convention::new("copy to custom installation folder", installation_folder::install),
+    Convention::new("features BeforeDeploy", |deployment| {
+        feature::run(deployment, Turn::BeforeDeploy)
+    }),
+    Convention::new("packaged script Deploy", |deployment| {
+        packaged_script::run(deployment, Stage::Deploy)
+    }),
+    Convention::new("configured scripts Deploy", |deployment| {
+        configured_script::run(deployment, Stage::Deploy)
+    }),
+    Convention::new("features AfterDeploy", |deployment| {
+        feature::run(deployment, Turn::AfterDeploy)
+    }),
+    Convention::new("features BeforePostDeploy", |deployment| {
+        feature::run(deployment, Turn::BeforePostDeploy)
+    }),
+    Convention::new("packaged script PostDeploy", |deployment| {
+        packaged_script::run(deployment, Stage::PostDeploy)
+    }),
+    Convention::new("configured scripts PostDeploy", |deployment| {
+        configured_script::run(deployment, Stage::PostDeploy)
+    }),
+    Convention::new("features AfterPostDeploy", |deployment| {
+        feature::run(deployment, Turn::AfterPostDeploy)
+    }),
 ];
 
 /// What happens when one of them fails.
-const ROLL_BACK: [Convention; 1] = [|deployment| packaged_script::run(deployment, Stage::DeployFailed)];
+pub const ROLL_BACK: [Convention; 2] = [
+    Convention::new("packaged script DeployFailed", |deployment| {
+        packaged_script::run(deployment, Stage::DeployFailed)
+    }),
+    Convention::new("features DeployFailed", |deployment| {
+        feature::run(deployment, Turn::DeployFailed)
+    }),
+];
 
 /// What is cleaned up in the end, however it went.
-const CLEAN_UP: [Convention; 1] = [|deployment| packaged_script::delete(deployment, Stage::DeployFailed)];
+pub const CLEAN_UP: [Convention; 1] = [Convention::new("clean up DeployFailed", |deployment| {
+    packaged_script::delete(deployment, Stage::DeployFailed)
+})];
 
 /// Deploys the package that the command line names.
 ///
@@ -45,6 +83,7 @@ pub fn run(runner: &mut Runner) -> Result<i32, Failure> {
             path.display()
         )));
     }
+    foreign_feature::refuse(&runner.variables)?;
     runner
         .log
         .info(&format!("Deploying package:    {}", path.display()));
@@ -68,7 +107,7 @@ fn all(deployment: &mut Deployment<'_>, conventions: &[Convention]) -> Result<()
         if deployment.skips_the_rest()? {
             break;
         }
-        convention(deployment)?;
+        begin(deployment, convention)?;
         if let Some(signal) = deployment.runner.interruption.signal() {
             return Err(Failure {
                 message: format!("The deployment was asked to stop (signal {signal})"),
@@ -77,6 +116,14 @@ fn all(deployment: &mut Deployment<'_>, conventions: &[Convention]) -> Result<()
         }
     }
     Ok(())
+}
+
+fn begin(deployment: &mut Deployment<'_>, convention: &Convention) -> Result<(), Failure> {
+    deployment
+        .runner
+        .log
+        .verbose(&format!("Stage: {}", convention.name));
+    (convention.run)(deployment)
 }
 
 fn roll_back(deployment: &mut Deployment<'_>, failure: &Failure) {
@@ -100,7 +147,7 @@ fn roll_back(deployment: &mut Deployment<'_>, failure: &Failure) {
     let rolled_back = ROLL_BACK
         .iter()
         .filter(|_| !stopped)
-        .try_for_each(|convention| convention(deployment))
+        .try_for_each(|convention| begin(deployment, convention))
         .and_then(|()| all(deployment, &CLEAN_UP));
     for outcome in [rolled_back, deployment.record(false, now())] {
         if let Err(second) = outcome

@@ -1,6 +1,5 @@
 //! `run-script`: runs the script of a step (12.1).
 
-use crate::convention::unbuilt_feature;
 use crate::deployment::{self, Deployment};
 use crate::failure::Failure;
 use crate::package::PackageFile;
@@ -20,7 +19,6 @@ struct Chosen {
 /// # Errors
 /// There is no script, or it cannot be run.
 pub fn run(runner: &mut Runner) -> Result<i32, Failure> {
-    unbuilt_feature::refuse_in(runner)?;
     let package = runner.line.option("package").map(str::to_owned);
     if let Some(package) = &package {
         package_reference::stage_script_package(runner, package)?;

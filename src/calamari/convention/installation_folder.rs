@@ -4,7 +4,7 @@ use crate::deployment::Deployment;
 use crate::failure::Failure;
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// The names under which the folder is told; the second is the older one.
 pub const OUTPUTS: [&str; 2] = [
@@ -34,11 +34,17 @@ pub fn install(deployment: &mut Deployment<'_>) -> Result<(), Failure> {
     };
     let runner = &mut *deployment.runner;
     let path = PathBuf::from(&target);
-    super::purge::purge(runner, &path)?;
+    // `x/../site` makes no `x`.
+    let place = if path.exists() {
+        path.clone()
+    } else {
+        without_dots(&path)
+    };
+    super::purge::purge(runner, &place)?;
     runner
         .log
         .info(&format!("Copying package contents to '{target}'"));
-    let copied = copy_tree(&extracted, &path)?;
+    let copied = copy_tree(&extracted, &place)?;
     runner.log.info(&format!("Copied {copied} files"));
     for name in OUTPUTS {
         runner.output(name, &target)?;
@@ -92,6 +98,21 @@ fn custom_folder(deployment: &Deployment<'_>, extracted: &Path) -> Result<Option
         )));
     }
     Ok(Some(folder))
+}
+
+/// The path with `.` and `..` worked out by its text alone.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 /// Copies files, links and folders with their modes; the answer is the number of files and links. Each file is first written

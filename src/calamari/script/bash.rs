@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::variables::Variables;
 use octostache::fold;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const FUNCTIONS: &str = include_str!("bash.sh");
 
@@ -15,6 +15,7 @@ pub(super) fn text(
     path: &Path,
     script: &Path,
     parameters: &str,
+    modules: &[PathBuf],
     variables: &Variables,
 ) -> Result<String, Failure> {
     let mut text = format!("#!/bin/bash\nrm -f -- {}\n", quoted(&path.to_string_lossy()));
@@ -43,9 +44,15 @@ pub(super) fn text(
     let toggled = variables
         .text("OctopusEnabledFeatureToggles")?
         .contains("BashParametersArrayFeatureToggle");
-    if toggled && std::fs::read_to_string(script).is_ok_and(|script| script.contains("octopus_parameters[")) {
+    let used =
+        |file: &Path| std::fs::read_to_string(file).is_ok_and(|text| text.contains("octopus_parameters["));
+    if toggled && (used(script) || modules.iter().any(|module| used(module))) {
         text.push_str(&all);
         text.push_str(")\n");
+    }
+    // With case, as in the original.
+    if variables.text("Octopus.Action.Script.SuppressEnvironmentLogging")? != "True" {
+        text.push_str("__octopus_environment\n");
     }
     // The script takes the shell as it is: `exit`, `set -e` and `$1` act as in a plain script.
     let name = quoted(&script.to_string_lossy());

@@ -147,3 +147,16 @@ __octopus_manifest() {
     fi
 }
 
+__octopus_environment() {
+    echo "##octopus[stdout-verbose]"
+    echo "Bash Environment Information:"
+    echo "  OperatingSystem: $(uname -a)"
+    echo "  CurrentUser: $(id -un 2>/dev/null || id -u)"
+    echo "  HostName: $(uname -n)"
+    echo "  ProcessorCount: $(getconf _NPROCESSORS_ONLN 2>/dev/null)"
+    echo "  CurrentDirectory: $PWD"
+    echo "  TempDirectory: ${TMPDIR:-/tmp}"
+    echo "  HostProcessID: $$"
+    echo "##octopus[stdout-default]"
+}
+

@@ -4,7 +4,7 @@
 //! itself before the script starts.
 
 use crate::failure::Failure;
-use crate::script::{Syntax, bash, file_name_of, python};
+use crate::script::{Syntax, bash, file_name_of, powershell, python};
 use crate::variables::Variables;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -16,12 +16,13 @@ use std::process::Command;
 #[derive(Debug)]
 pub struct Bootstrap {
     path: PathBuf,
-    program: &'static str,
+    syntax: Syntax,
     arguments: Vec<String>,
 }
 
 impl Bootstrap {
-    /// Writes the bootstrap next to the script. `parameters` are what the user wrote after the script's name.
+    /// Writes the bootstrap next to the script. `parameters` are what the user wrote after the script's name, `modules` the
+    /// script modules that are loaded by themselves.
     ///
     /// # Errors
     /// The language is not supported, or the folder cannot be written to.
@@ -29,6 +30,7 @@ impl Bootstrap {
         script: &Path,
         syntax: Syntax,
         parameters: &str,
+        modules: &[PathBuf],
         variables: &Variables,
     ) -> Result<Self, Failure> {
         let folder = script.parent().unwrap_or(Path::new("."));
@@ -37,28 +39,32 @@ impl Bootstrap {
             uuid::Uuid::new_v4().simple(),
             file_name_of(script)
         ));
-        let (program, arguments, text) = match syntax {
+        let named = || path.to_string_lossy().into_owned();
+        let (arguments, text) = match syntax {
             Syntax::Bash => (
-                "bash",
-                Vec::new(),
-                bash::text(&path, script, parameters, variables)?,
+                vec![named()],
+                bash::text(&path, script, parameters, modules, variables)?,
             ),
-            Syntax::Python => (
-                "python3",
-                python::words(parameters),
-                python::text(script, variables),
+            Syntax::Python => {
+                let mut arguments = vec!["-u".to_owned(), named()];
+                arguments.extend(python::words(parameters));
+                (arguments, python::text(script, variables))
+            }
+            Syntax::PowerShell => (
+                powershell::arguments(&path, variables)?,
+                powershell::text(&path, script, parameters, modules, variables)?,
             ),
-            Syntax::CSharp | Syntax::PowerShell => {
+            Syntax::CSharp => {
                 return Err(Failure::expected(format!(
-                    "The script {} is written in {}, which this runner does not run yet; write it in Bash or Python",
+                    "The script {} is written in C#, which this runner does not run: no C# script runtime comes with it; write it \
+                     in Bash, Python or PowerShell",
                     script.display(),
-                    syntax.name()
                 )));
             }
         };
         let bootstrap = Self {
             path,
-            program,
+            syntax,
             arguments,
         };
         let failed = |error| Failure::at(&bootstrap.path, "write the bootstrap file", &error);
@@ -72,18 +78,13 @@ impl Bootstrap {
         Ok(bootstrap)
     }
 
-    /// The interpreter.
-    pub fn program(&self) -> &'static str {
-        self.program
-    }
-
     /// The interpreter with its arguments.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(self.program);
-        if self.program == "python3" {
-            command.arg("-u").env("PYTHONIOENCODING", "utf-8");
+        let mut command = Command::new(self.syntax.program());
+        if self.syntax == Syntax::Python {
+            command.env("PYTHONIOENCODING", "utf-8");
         }
-        command.arg(&self.path).args(&self.arguments);
+        command.args(&self.arguments);
         command
     }
 }

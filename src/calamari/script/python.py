@@ -6,6 +6,8 @@ import runpy
 import sys
 
 os.remove(__file__)
+# Modules of the step leave nothing in its folder.
+sys.dont_write_bytecode = True
 
 
 class _OctopusVariables(dict):
@@ -86,6 +88,9 @@ def printwait(message):
 def printwarning(message):
     _line("warning", message)
 
+
+if octopusvariables.get("Octopus.Action.Script.SuppressEnvironmentLogging") != "True":
+    _line("verbose", "Python %s" % sys.version.replace("\n", " "))
 
 _script = base64.b64decode("@SCRIPT@").decode("utf-8")
 sys.argv[0] = _script
