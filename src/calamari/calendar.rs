@@ -28,6 +28,31 @@ pub fn format(seconds: i64) -> String {
     )
 }
 
+/// Seconds since 1970 of `yyyy-MM-dd HH:mm:ss` in UTC; none when it is written otherwise.
+pub fn parse(text: &str) -> Option<i64> {
+    let (date, time) = text.trim().split_once([' ', 'T'])?;
+    let three = |text: &str, separator: char| -> Option<[i64; 3]> {
+        let parts: Vec<i64> = text
+            .split(separator)
+            .map(|part| {
+                part.bytes()
+                    .all(|byte| byte.is_ascii_digit())
+                    .then(|| part.parse().ok())?
+            })
+            .collect::<Option<_>>()?;
+        parts.try_into().ok()
+    };
+    let [year, month, day] = three(date, '-')?;
+    let [hour, minute, second] = three(time, ':')?;
+    let sound = (1..=9999).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=31).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 60;
+    sound.then(|| days_before(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,6 +63,15 @@ mod tests {
         assert_eq!(format(0), "1970-01-01 00:00:00");
         assert_eq!(format(951_782_399), "2000-02-28 23:59:59");
         assert_eq!(format(951_782_400), "2000-02-29 00:00:00");
+        for text in [
+            "",
+            "2000-02-29",
+            "2000-13-01 00:00:00",
+            "2000-02-29 24:00:00",
+            "+200-02-29 00:00:00",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
         for day in [0, 58, 59, 60, 10_956, 11_015, 11_016, 47_540] {
             let text = format(day * 86_400);
             let parts: Vec<i64> = text[..10]
@@ -45,6 +79,7 @@ mod tests {
                 .map(|part| part.parse().expect("digits"))
                 .collect();
             assert_eq!(days_before(parts[0], parts[1], parts[2]), day, "{text}");
+            assert_eq!(parse(&text), Some(day * 86_400));
         }
     }
 }

@@ -1,6 +1,10 @@
 //! The commands and what each is called (5).
 
+pub mod clean;
+pub mod clean_packages;
 pub mod deploy_package;
+pub mod find_package;
+pub mod register_package;
 pub mod run_script;
 
 use crate::command_line::CommandLine;
@@ -17,7 +21,7 @@ pub enum Command {
     Step(fn(&mut Runner) -> Result<i32, Failure>),
 }
 
-const COMMANDS: [(&str, Command, &str); 3] = [
+const COMMANDS: [(&str, Command, &str); 9] = [
     (
         "deploy-package",
         Command::Step(deploy_package::run),
@@ -27,6 +31,37 @@ const COMMANDS: [(&str, Command, &str); 3] = [
         "run-script",
         Command::Step(run_script::run),
         "Runs a script: --package=FILE, --script=FILE, --scriptParameters=TEXT",
+    ),
+    (
+        "find-package",
+        Command::Step(find_package::run),
+        "Looks for a package in the cache: --packageId=ID --packageVersion=VERSION --packageHash=SHA1 \
+         [--packageVersionFormat=FORMAT] [--exactMatch=true]",
+    ),
+    (
+        "find-and-register-package",
+        Command::Step(find_package::run_and_register),
+        "The same, and notes its use: --taskId=ID",
+    ),
+    (
+        "register-package",
+        Command::Step(register_package::register),
+        "Notes that a task uses a package: --packageId=ID --packageVersion=VERSION --packagePath=FILE --taskId=ID",
+    ),
+    (
+        "release-package-lock",
+        Command::Step(register_package::release),
+        "Lets go of the packages of a task: --taskId=ID",
+    ),
+    (
+        "clean-packages",
+        Command::Step(clean_packages::run),
+        "Makes room in the package cache",
+    ),
+    (
+        "clean",
+        Command::Step(clean::run),
+        "Removes old deployments: --retentionPolicySet=ID, --days=N or --releases=N",
     ),
     ("version", Command::Plain(|_, _| {}), "Prints the version"),
 ];
@@ -47,7 +82,7 @@ pub fn named(name: &str) -> Result<Command, Failure> {
             };
             let list: String = COMMANDS
                 .iter()
-                .map(|(name, _, meaning)| format!("\n  {name:<16} {meaning}"))
+                .map(|(name, _, meaning)| format!("\n  {name:<26} {meaning}"))
                 .collect();
             Failure::expected(format!(
                 "{asked}; the commands are{list}\nEach takes --variables=FILE and --sensitiveVariables=FILE with \

@@ -1,7 +1,7 @@
 //! The arguments: a command and its options (1). One table, read once.
 
 use crate::failure::Failure;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,10 +11,11 @@ pub struct CommandLine {
     /// What follows the command and is no option.
     pub words: Vec<String>,
     options: HashMap<&'static str, Vec<String>>,
+    flags: HashSet<&'static str>,
 }
 
 /// Every option that takes a value.
-const OPTIONS: [&str; 12] = [
+const OPTIONS: [&str; 38] = [
     "variables",
     "variablesPassword",
     "sensitiveVariables",
@@ -27,7 +28,36 @@ const OPTIONS: [&str; 12] = [
     "package",
     "script",
     "scriptParameters",
+    "packageId",
+    "packageVersion",
+    "packageVersionFormat",
+    "packageHash",
+    "packagePath",
+    "exactMatch",
+    "taskId",
+    "retentionPolicySet",
+    "days",
+    "releases",
+    "basisFileName",
+    "fileHash",
+    "deltaFileName",
+    "newFileName",
+    "feedId",
+    "feedUri",
+    "feedUsername",
+    "feedPassword",
+    "feedType",
+    "attempts",
+    "attemptBackoffSeconds",
+    "pathToPackage",
+    "extractedToPathOutputVariableName",
+    "targetPathVariable",
+    "targetPath",
+    "filesToTarget",
 ];
+
+/// Every option that takes none.
+const FLAGS: [&str; 3] = ["skipVerification", "progress", "forcePackageDownload"];
 
 impl CommandLine {
     /// Reads arguments: `--name=value`, `--name value`, `-name:value` and `/name value` mean the same, names ignore case, and
@@ -42,6 +72,10 @@ impl CommandLine {
             line.command = first.to_ascii_lowercase();
         }
         while let Some(argument) = arguments.next() {
+            if let Some(flag) = flag(argument) {
+                line.flags.insert(flag);
+                continue;
+            }
             let Some((name, value)) = option(argument) else {
                 line.words.push(argument.clone());
                 continue;
@@ -67,18 +101,33 @@ impl CommandLine {
             .filter(|value| !value.trim().is_empty())
     }
 
+    /// Whether an option without value was given.
+    pub fn flag(&self, name: &str) -> bool {
+        self.flags.contains(name)
+    }
+
     /// All values of an option, in order.
     pub fn all(&self, name: &str) -> &[String] {
         self.options.get(name).map_or(&[], Vec::as_slice)
     }
 }
 
+/// The name in a word that begins with `--`, `-` or `/`.
+fn without_prefix(word: &str) -> Option<&str> {
+    word.strip_prefix("--")
+        .or_else(|| word.strip_prefix('-'))
+        .or_else(|| word.strip_prefix('/'))
+}
+
+/// The flag that a word is.
+fn flag(word: &str) -> Option<&'static str> {
+    let name = without_prefix(word)?;
+    FLAGS.into_iter().find(|flag| flag.eq_ignore_ascii_case(name))
+}
+
 /// The option that a word begins, and its value if it stands in the same word.
 fn option(word: &str) -> Option<(&'static str, Option<&str>)> {
-    let plain = word
-        .strip_prefix("--")
-        .or_else(|| word.strip_prefix('-'))
-        .or_else(|| word.strip_prefix('/'))?;
+    let plain = without_prefix(word)?;
     let (name, value) = match plain.find(['=', ':']) {
         Some(at) => (&plain[..at], Some(&plain[at + 1..])),
         None => (plain, None),
@@ -115,6 +164,13 @@ mod tests {
         assert_eq!(line.all("variables"), ["a", "b", "c", "--odd"]);
         assert_eq!(line.option("package"), None);
         assert_eq!(line.words, ["x", "--y=z"]);
+    }
+
+    #[test]
+    fn a_flag_takes_no_value() {
+        let line = read(&["apply-delta", "--SkipVerification", "--fileHash=x"]);
+        assert!(line.flag("skipVerification") && !line.flag("progress"));
+        assert_eq!(line.option("fileHash"), Some("x"));
     }
 
     #[test]

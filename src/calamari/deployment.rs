@@ -79,6 +79,7 @@ impl<'a> Deployment<'a> {
             });
         }
         let entry = Entry {
+            id: String::new(),
             environment_id: variables.text("Octopus.Environment.Id")?,
             tenant_id: variables.text("Octopus.Deployment.Tenant.Id")?,
             project_id: variables.text("Octopus.Project.Id")?,

@@ -87,8 +87,8 @@ impl Isolation {
     }
 }
 
-/// `[d.]hh:mm:ss[.fraction]`; none when it is not one, which means to wait without end.
-fn time_span(text: &str) -> Option<Duration> {
+/// `[d.]hh:mm:ss[.fraction]`; none when it is not one.
+pub(crate) fn time_span(text: &str) -> Option<Duration> {
     let (days, time) = match text.split_once('.') {
         Some((days, time)) if !days.contains(':') => (days.parse().ok()?, time),
         _ => (0, text),

@@ -6,8 +6,10 @@ use crate::log::Log;
 use quick_xml::Reader;
 use quick_xml::escape::escape;
 use quick_xml::events::{BytesStart, Event};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// The journal of one agent.
@@ -19,6 +21,8 @@ pub struct Journal {
 /// One deployment of a package.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entry {
+    /// Which entry; empty for one without an id, and then a new one is made when it is written.
+    pub id: String,
     /// Which environment.
     pub environment_id: String,
     /// Which tenant, or empty.
@@ -50,6 +54,25 @@ pub struct Package {
     pub deployed_from: String,
 }
 
+/// The file, read.
+struct Parsed {
+    entries: Vec<Entry>,
+    /// Where each entry stands in the text of the root element.
+    places: Vec<Range<usize>>,
+    /// The text of the root element.
+    root: String,
+}
+
+impl Default for Parsed {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            places: Vec::new(),
+            root: format!("<Deployments>\n{ROOT_END}"),
+        }
+    }
+}
+
 const HEADER: &str = "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?>\n";
 const ROOT_END: &str = "</Deployments>";
 
@@ -65,7 +88,32 @@ impl Journal {
     /// The file exists and cannot be read or set aside.
     pub fn entries(&self, log: &Log) -> Result<Vec<Entry>, Failure> {
         let _lock = self.lock()?;
-        Ok(self.read(log)?.0)
+        Ok(self.read(log)?.entries)
+    }
+
+    /// Removes the entries with these ids, and writes the journal anew, also when there is none yet.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub fn remove(&self, ids: &HashSet<String>, log: &Log) -> Result<(), Failure> {
+        let _lock = self.lock()?;
+        let Parsed {
+            entries,
+            places,
+            root,
+        } = self.read(log)?;
+        let mut text = String::with_capacity(root.len());
+        let mut position = 0;
+        for (_, place) in entries
+            .iter()
+            .zip(places)
+            .filter(|(entry, _)| ids.contains(&entry.id))
+        {
+            text.push_str(root[position..place.start].trim_end());
+            position = place.end;
+        }
+        text.push_str(&root[position..]);
+        self.write(&text)
     }
 
     /// Appends an entry: into a new file, synced, then renamed.
@@ -74,7 +122,7 @@ impl Journal {
     /// The folder cannot be written to.
     pub fn append(&self, entry: &Entry, log: &Log) -> Result<(), Failure> {
         let _lock = self.lock()?;
-        let (_, text) = self.read(log)?;
+        let text = self.read(log)?.root;
         let entry = entry.to_xml();
         log.verbose(&format!("Adding journal entry:\n{entry}"));
         let before = text
@@ -82,7 +130,12 @@ impl Journal {
             .unwrap_or("<Deployments>\n")
             .trim_end();
         let indented = entry.replace('\n', "\n  ");
-        let written = format!("{HEADER}{before}\n  {indented}\n{ROOT_END}");
+        self.write(&format!("{before}\n  {indented}\n{ROOT_END}"))
+    }
+
+    /// A new file with this root element, synced, then renamed.
+    fn write(&self, root: &str) -> Result<(), Failure> {
+        let written = format!("{HEADER}{root}");
         let temporary = self
             .path
             .with_extension(format!("xml.temp-{}.xml", uuid::Uuid::new_v4()));
@@ -116,9 +169,9 @@ impl Journal {
         Ok(file)
     }
 
-    /// The entries, and the text of the root element.
-    fn read(&self, log: &Log) -> Result<(Vec<Entry>, String), Failure> {
-        let empty = || (Vec::new(), format!("<Deployments>\n{ROOT_END}"));
+    /// What the file holds; nothing when there is none.
+    fn read(&self, log: &Log) -> Result<Parsed, Failure> {
+        let empty = Parsed::default;
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(empty()),
@@ -157,8 +210,12 @@ impl Entry {
     }
 
     fn to_xml(&self) -> String {
+        let id = match self.id.as_str() {
+            "" => uuid::Uuid::new_v4().to_string(),
+            id => id.to_owned(),
+        };
         let attributes: String = [
-            ("Id", uuid::Uuid::new_v4().to_string()),
+            ("Id", id),
             ("EnvironmentId", self.environment_id.clone()),
             ("TenantId", self.tenant_id.clone()),
             ("ProjectId", self.project_id.clone()),
@@ -194,14 +251,17 @@ impl Entry {
     }
 }
 
-fn parse(text: &str) -> Result<(Vec<Entry>, String), String> {
+fn parse(text: &str) -> Result<Parsed, String> {
     let text = text.trim_start_matches('\u{feff}');
     let mut reader = Reader::from_str(text);
     let mut entries: Vec<Entry> = Vec::new();
+    let mut places: Vec<Range<usize>> = Vec::new();
     let mut depth = 0;
     let mut root: Option<(usize, usize)> = None;
     loop {
-        let before = usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX);
+        let position =
+            |reader: &Reader<&[u8]>| usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX);
+        let before = position(&reader);
         let event = reader.read_event().map_err(|error| error.to_string())?;
         let (element, closed) = match &event {
             Event::Start(element) => (element, false),
@@ -209,8 +269,12 @@ fn parse(text: &str) -> Result<(Vec<Entry>, String), String> {
             Event::End(_) => {
                 depth -= 1;
                 if depth == 0 {
-                    root = root
-                        .map(|(start, _)| (start, usize::try_from(reader.buffer_position()).unwrap_or(0)));
+                    root = root.map(|(start, _)| (start, position(&reader)));
+                }
+                if depth == 1
+                    && let Some(place) = places.last_mut().filter(|place| place.end == 0)
+                {
+                    place.end = position(&reader);
                 }
                 continue;
             }
@@ -220,7 +284,10 @@ fn parse(text: &str) -> Result<(Vec<Entry>, String), String> {
         match depth {
             0 if element.name().as_ref() == "Deployments" => root = Some((before, 0)),
             0 => return Err("its root is not Deployments".to_owned()),
-            1 if element.name().as_ref() == "Deployment" => entries.push(entry(element)?),
+            1 if element.name().as_ref() == "Deployment" => {
+                entries.push(entry(element)?);
+                places.push(before..if closed { position(&reader) } else { 0 });
+            }
             2 if element.name().as_ref() == "Package" => {
                 if let Some(entry) = entries.last_mut() {
                     entry.packages.push(package(element)?);
@@ -229,14 +296,21 @@ fn parse(text: &str) -> Result<(Vec<Entry>, String), String> {
             _ => {}
         }
         if closed && depth == 0 {
-            return Ok((entries, format!("<Deployments>\n{ROOT_END}")));
+            return Ok(Parsed::default());
         }
         if !closed {
             depth += 1;
         }
     }
     match root {
-        Some((start, end)) if depth == 0 && end > start => Ok((entries, text[start..end].to_owned())),
+        Some((start, end)) if depth == 0 && end > start => Ok(Parsed {
+            entries,
+            places: places
+                .into_iter()
+                .map(|place| place.start - start..place.end - start)
+                .collect(),
+            root: text[start..end].to_owned(),
+        }),
         _ => Err("it is cut off".to_owned()),
     }
 }
@@ -249,6 +323,7 @@ fn entry(element: &BytesStart<'_>) -> Result<Entry, String> {
     let mut older = Package::default();
     for (name, value) in attributes(element)? {
         match name.as_str() {
+            "Id" => entry.id = value,
             "EnvironmentId" => entry.environment_id = value,
             "TenantId" => entry.tenant_id = value,
             "ProjectId" => entry.project_id = value,
@@ -330,11 +405,34 @@ mod tests {
         assert_eq!(entries.len(), 3);
         assert_eq!(entries[0].installed_on, "2020-01-02 03:04:05");
         assert!(entries[0].was_successful);
-        assert_eq!(entries[2], entry);
+        assert!(!entries[2].id.is_empty());
+        let known = Entry {
+            id: entries[2].id.clone(),
+            ..entry
+        };
+        assert_eq!(entries[2], known);
         assert!(
             std::fs::read_to_string(&path)
                 .expect("text")
                 .contains("<Future x='1'/>")
+        );
+    }
+
+    #[test]
+    fn entries_are_removed_and_everything_else_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal.xml");
+        let journal = Journal::at(&path);
+        journal.remove(&HashSet::new(), &log()).expect("made");
+        assert_eq!(journal.entries(&log()).expect("read"), []);
+        let text = "<Deployments>\n  <Deployment Id='a'><Package PackageId='p'/></Deployment>\n  <Other/>\n  <Deployment Id='b'/>\n  <Deployment InstalledOn=''/>\n</Deployments>";
+        std::fs::write(&path, text).expect("written");
+        let gone = ["a", "b"].map(str::to_owned).into();
+        journal.remove(&gone, &log()).expect("removed");
+        let left = std::fs::read_to_string(&path).expect("text");
+        assert_eq!(
+            left,
+            format!("{HEADER}<Deployments>\n  <Other/>\n  <Deployment InstalledOn=''/>\n</Deployments>")
         );
     }
 

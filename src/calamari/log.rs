@@ -86,6 +86,14 @@ impl Log {
         inner.flush();
     }
 
+    /// A message to the Server in the verbose mode: what is found and checked in the package cache (observed 9.8).
+    pub fn verbose_message(&self, message: &ServiceMessage) {
+        let mut inner = self.lock();
+        inner.switch(VERBOSE);
+        inner.write(Stream::Output, format!("{message}\n").as_bytes());
+        inner.flush();
+    }
+
     /// Makes lines of a child information until it says otherwise.
     pub fn default_mode(&self) {
         let mut inner = self.lock();
