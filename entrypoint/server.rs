@@ -1,5 +1,6 @@
 //! The server image: prepare, then serve (`containers.md` 2.2).
 
+use rustix::fs::Mode;
 use settings::{Environment, ExitCode, Program};
 
 use crate::environment::of_child;
@@ -28,6 +29,8 @@ pub(crate) fn run(supervisor: &mut Supervisor) -> Result<i32, SupervisorError> {
     let log = Log(settings.log_format);
     environment.notes().iter().for_each(|note| log.note(note));
 
+    // The image belongs to group 0: whichever uid the next container has, it may go on with the volumes.
+    rustix::process::umask(Mode::WOTH);
     let everything = of_child(&environment, environment.canonical());
     let prepare = supervisor.start(MANTLE, &["prepare".to_owned()], &everything)?;
     let code = supervisor.finish(prepare);

@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+mod artifact;
 mod call;
 mod channel;
 mod deployment;
@@ -57,6 +58,7 @@ pub fn router(context: Arc<Context>) -> Router {
         .merge(lifecycle::routes())
         .merge(machine::routes())
         .merge(machine_policy::routes())
+        .merge(artifact::routes())
         .merge(package::routes())
         .merge(project::routes())
         .merge(project_group::routes())

@@ -3,24 +3,17 @@
 use application::package::{self, OverwriteMode, PackageFilter, Pushed};
 use application::{Error, List};
 use axum::Router;
-use axum::body::Body as Stream;
 use axum::extract::multipart::MultipartError;
 use axum::extract::{DefaultBodyLimit, Multipart, Path};
-use axum::http::{HeaderValue, header};
-use axum::response::Response;
 use axum::routing::{delete, get, post, put};
 use domain::Package;
 use serde_json::Value;
-use tokio_util::io::ReaderStream;
 
 use crate::Shared;
 use crate::call::{Answer, Call};
 use crate::error::Failure;
 use crate::parameter::Parameters;
-use crate::resource::{created, deleted, ok, page, resource};
-
-/// How much of a file is in memory at a time on its way out.
-const PIECE: usize = 64 * 1024;
+use crate::resource::{attachment, created, deleted, ok, page, resource};
 
 /// The length of an upload is bounded by the volume of packages, not here.
 pub(crate) fn routes() -> Router<Shared> {
@@ -134,27 +127,8 @@ async fn one(call: Call, Path(id): Path<String>, parameters: Parameters) -> Answ
 
 async fn download(call: Call, Path(id): Path<String>) -> Answer {
     let download = package::download(&call.context, &call.actor, &call.space, &id).await?;
-    let mut response = Response::new(Stream::from_stream(ReaderStream::with_capacity(
-        download.file,
-        PIECE,
-    )));
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/octet-stream"),
-    );
-    headers.insert(
-        header::CONTENT_LENGTH,
-        HeaderValue::from(download.package.package_size_bytes),
-    );
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"{}\"", download.file_name)) {
-        headers.insert(header::CONTENT_DISPOSITION, name);
-    }
-    Ok(response)
+    let length = u64::try_from(download.package.package_size_bytes).unwrap_or_default();
+    Ok(attachment(download.file, length, &download.file_name))
 }
 
 async fn remove(call: Call, Path(id): Path<String>) -> Answer {

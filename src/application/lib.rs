@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 mod actor;
+pub mod artifact;
 pub mod certificate;
 pub mod channel;
 mod clock;

@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+pub mod artifact;
 pub mod channel;
 pub mod deployment;
 pub mod deployment_process;

@@ -30,6 +30,8 @@ macro_rules! permissions {
 permissions! {
     AdministerSystem: "Perform system-level functions; whoever holds it may do everything.",
     ArtifactCreate: "Add artifacts to a task.",
+    ArtifactDelete: "Delete artifacts.",
+    ArtifactEdit: "Rename artifacts and replace their content.",
     ArtifactView: "View the artifacts of tasks.",
     BuiltInFeedAdminister: "Replace or delete packages in the built-in repository.",
     BuiltInFeedDownload: "Download packages from the built-in repository.",

@@ -9,6 +9,8 @@ pub(crate) const SCRIPT_STARTED: &str = "engine::script::started";
 pub(crate) const SCRIPT_ENDED: &str = "engine::script::ended";
 /// A script is about to be asked to end.
 pub(crate) const SCRIPT_CANCELLING: &str = "engine::script::cancelling";
+/// The file of an artifact is stored, its row is not written.
+pub(crate) const ARTIFACT_STORED: &str = "engine::artifact::stored";
 /// The plan is kept.
 pub(crate) const PLANNED: &str = "engine::plan::kept";
 

@@ -268,10 +268,11 @@ pub(crate) async fn blocking<T: Send + 'static>(
         .unwrap_or_else(|error| Err(std::io::Error::other(error)))
 }
 
-/// Readable for others, as people and tools look into mounted volumes; the umask may take that away.
+/// Readable for others, as people and tools look into mounted volumes, and writable for the group, so that another
+/// uid may go on with the volume; the umask may take that away.
 fn new_file(folder: &Path) -> std::io::Result<NamedTempFile> {
     use std::os::unix::fs::PermissionsExt as _;
-    let mode = std::fs::Permissions::from_mode(0o644);
+    let mode = std::fs::Permissions::from_mode(0o664);
     tempfile::Builder::new()
         .prefix(".new-")
         .permissions(mode)

@@ -55,6 +55,21 @@ impl DataStream {
         })
     }
 
+    /// The same for a path that somebody else chose: a link at its end is not followed.
+    ///
+    /// # Errors
+    /// When there is no such file, or it is something else than a file.
+    pub async fn from_plain_file(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        if tokio::fs::symlink_metadata(&path).await?.is_symlink() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{} is a link, which is not followed", path.display()),
+            ));
+        }
+        Self::from_file(path).await
+    }
+
     /// What a message says will follow it.
     pub(crate) fn awaited(id: [u8; 16], length: u64) -> Self {
         Self {

@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+pub mod artifact;
 pub mod certificate;
 pub mod channel;
 pub mod configuration;
@@ -53,6 +54,7 @@ macro_rules! statements {
 #[must_use]
 pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
     let files: &[(&'static str, &'static [(&'static str, &'static str)])] = &[
+        ("artifact", artifact::STATEMENTS),
         ("channel", channel::STATEMENTS),
         ("configuration", configuration::STATEMENTS),
         ("certificate", certificate::STATEMENTS),

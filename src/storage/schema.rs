@@ -45,6 +45,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(7, "0007_release"),
     migration!(8, "0008_package"),
     migration!(9, "0009_certificate"),
+    migration!(10, "0010_artifact"),
 ];
 
 /// The table that tells our databases from others.
@@ -108,6 +109,7 @@ pub async fn create(database: &Database, ring: &StoredRing, product: &str, now: 
     if inspect(database).await? != State::Empty {
         return Err(Error::Foreign);
     }
+    database.make_file()?;
     let mut session = database.write().await?;
     session.run_script(CREATE_MARK).await?;
     apply(&mut session, MIGRATIONS, product, now).await?;

@@ -74,7 +74,7 @@ impl FileTransferService for Files {
     async fn download_file(&self, remote_path: String) -> Result<Option<DataStream>, ServiceError> {
         let path = self.resolve(&remote_path)?;
         let full_path = path.display().to_string();
-        match DataStream::from_file(path).await {
+        match DataStream::from_plain_file(path).await {
             Ok(stream) => Ok(Some(stream)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed("read", &full_path, &error)),

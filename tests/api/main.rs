@@ -1,5 +1,6 @@
 //! The REST API, one file for each resource, on both engines.
 
+mod artifact;
 mod channel;
 mod deployment;
 mod deployment_process;

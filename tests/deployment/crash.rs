@@ -7,10 +7,11 @@ use serde_json::json;
 use crate::agent::Agent;
 use crate::stack::{Stack, lines, script_step};
 
-/// A script that leaves a line when it begins and when it ends, and lasts long enough to be interrupted.
+/// A script that leaves a line when it begins and when it ends, and a file, and lasts long enough to be interrupted.
 fn counting(stack: &Stack) -> String {
     format!(
         "echo begun >> '{0}'-#{{Octopus.Machine.Name}}\necho working\nsleep 1\necho ended >> '{0}'-#{{Octopus.Machine.Name}}\n\
+         new_octopusartifact '{0}'-#{{Octopus.Machine.Name}}\n\
          set_octopusvariable Done \"yes on #{{Octopus.Machine.Name}}\"\necho 'the work is done'",
         stack.file("counter").display()
     )
@@ -32,6 +33,8 @@ const POINTS: &[&str] = &[
     "engine::script::running=6*off->return",
     "engine::script::ended=return",
     "engine::script::ended=1*off->return",
+    "engine::artifact::stored=return",
+    "engine::artifact::stored=1*off->return",
     "journal::finished::before=return",
     "journal::finished::before=1*off->return",
     "journal::finished::after=return",
@@ -70,6 +73,8 @@ async fn a_server_that_is_killed_goes_on_where_it_was_and_no_script_runs_twice()
             let seen = format!("seen: yes on {}", agent.name);
             assert_eq!(log.matches(&seen).count(), 1, "{point}\n{log}");
         }
+        let artifacts = stack.get(&format!("artifacts?regarding={task}")).await;
+        assert_eq!(artifacts["TotalResults"], 2, "{point}\n{artifacts}");
         assert_eq!(log.matches("the work is done").count(), 2, "{point}\n{log}");
         assert_eq!(log.matches("|   working").count(), 2, "{point}\n{log}");
     }

@@ -1,9 +1,10 @@
 //! A Server on PostgreSQL.
 
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use crate::client::{API_KEY, Client};
-use crate::engine::{Container, Network, Run, repository, seconds};
+use crate::engine::{Container, Network, Run, eventually, repository, seconds};
 use crate::quiet::together;
 use crate::stack::server;
 
@@ -23,7 +24,8 @@ pub fn postgres_image() -> &'static str {
     "postgres:17"
 }
 
-fn postgres(network: &Network) -> Run {
+/// A PostgreSQL that its network knows as `db`, with an empty database `mantle`.
+pub fn postgres(network: &Network) -> Run {
     let run = Run::new(postgres_image())
         .plain()
         .on(network)
@@ -33,9 +35,59 @@ fn postgres(network: &Network) -> Run {
         .env("POSTGRES_DB", "mantle")
 }
 
+/// The connection string of a database of [`postgres`].
+pub fn text_for(database: &str) -> String {
+    format!("Host=db;Database={database};Username=octo;Password={PASSWORD}")
+}
+
+/// Runs a dump in the database `mantle`, once the container takes connections.
+pub fn load(database: &Container, dump: &[u8]) {
+    let psql = [
+        "psql",
+        "-XqAt",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-h",
+        "127.0.0.1",
+        "-U",
+        "octo",
+        "-d",
+        "mantle",
+    ];
+    let ask = |words: &[&str]| {
+        let password = format!("PGPASSWORD={PASSWORD}");
+        let mut command = Command::new("docker");
+        command
+            .args(["exec", "--interactive", "--env", &password, &database.name])
+            .args(psql)
+            .args(words);
+        command
+    };
+    eventually("PostgreSQL takes connections", seconds(30), || {
+        let answered = ask(&["-c", "select 1"]).output().expect("docker runs");
+        answered.status.success().then_some(())
+    });
+    let mut loading = ask(&[])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("docker runs");
+    let mut pipe = loading.stdin.take().expect("it is piped");
+    pipe.write_all(dump).expect("psql reads");
+    drop(pipe);
+    let loaded = loading.wait_with_output().expect("it ends");
+    assert!(
+        loaded.status.success(),
+        "{}",
+        String::from_utf8_lossy(&loaded.stderr)
+    );
+}
+
 fn on_postgres(network: &Network) -> Run {
-    let text = format!("Host=db;Database=mantle;Username=octo;Password={PASSWORD}");
-    server().on(network).env("SqlDbConnectionString", &text)
+    server()
+        .on(network)
+        .env("SqlDbConnectionString", &text_for("mantle"))
 }
 
 fn ready(server: &Container) -> Client {

@@ -1,12 +1,16 @@
 //! From one tag to the next, as the documentation says.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::json;
 
 use crate::client::{API_KEY, Client, text};
+use crate::database::{load, postgres, text_for};
 use crate::deployment::sensitive_project;
-use crate::engine::{Container, Volume, docker, fresh, repository, seconds};
+use crate::engine::{
+    Container, Network, Run, Volume, docker, fresh, repository, seconds, server_image, shared_folder,
+};
 use crate::quiet::{alone, together};
 use crate::stack::Stack;
 use crate::volume::package;
@@ -122,4 +126,95 @@ fn a_new_image_keeps_everything() {
     client.healthy_machine("web01");
     let task = client.deploy(&project, "1.0.1", "Dev", &json!([]));
     assert!(client.task(&task, "Success", seconds(60)).contains(&hash));
+}
+
+/// The API key of the databases in `tests/fixtures/schema`.
+const KEPT_KEY: &str = "API-STORYSTORYSTORYSTORY1";
+/// The SHA-256 of the sensitive variable in them.
+const KEPT_SECRET: &str = "a2a731ae5776a549c0d36b70e4aaa73eadc590384ebefe0e57d715948e29c224";
+
+/// The kept databases of all schemas so far: each a folder with its master key.
+fn kept() -> Vec<PathBuf> {
+    let folder = repository().join("tests/fixtures/schema");
+    let entries = std::fs::read_dir(folder).expect("the kept databases");
+    let mut found: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    found.retain(|path| path.is_dir());
+    found.sort();
+    assert!(!found.is_empty());
+    found
+}
+
+fn unpacked(file: PathBuf) -> Vec<u8> {
+    let output = Command::new("gzip")
+        .arg("-dc")
+        .arg(&file)
+        .output()
+        .expect("gzip runs");
+    assert!(output.status.success(), "{}", file.display());
+    output.stdout
+}
+
+/// A Server of today with the key of a kept database; nothing else is told to it.
+fn server_of(kept: &std::path::Path) -> Run {
+    let key = std::fs::read_to_string(kept.join("master_key")).expect("the master key");
+    Run::new(&server_image())
+        .publish(8080)
+        .env("MASTER_KEY", key.trim())
+}
+
+/// What was there is there, and a sensitive variable is used by a new deployment.
+fn goes_on(server: &Container) {
+    server.healthy(seconds(60));
+    let client = Client::at(&format!("http://{}", server.address(8080)), Some(KEPT_KEY));
+    let projects = client.items("/api/Spaces-1/projects/all");
+    assert!(
+        projects.iter().any(|project| project["Name"] == "Kept"),
+        "{projects:?}"
+    );
+    assert_eq!(client.machine("kept01")["Name"], "kept01");
+    let packages = client.items("/api/Spaces-1/packages");
+    assert_eq!(packages[0]["PackageId"], "Kept.Web");
+    assert_eq!(client.login("admin", "Corr3ct-horse"), 200);
+    let task = client.deploy_release("Releases-1", "Test");
+    assert!(client.task(&task, "Success", seconds(60)).contains(KEPT_SECRET));
+}
+
+/// REQ-043: embedded databases of every schema so far open in today's image, and are copied before they change.
+#[test]
+fn embedded_databases_of_all_schemas_open() {
+    let _together = together();
+    for kept in kept() {
+        let data = shared_folder();
+        let file = data.path().join("mantle.db");
+        std::fs::write(&file, unpacked(kept.join("mantle.db.gz"))).expect("our own folder");
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o660))
+            .expect("our own file");
+        let server = server_of(&kept)
+            .mount(data.path().to_str().expect("text"), "/data")
+            .start();
+        goes_on(&server);
+        let copies = std::fs::read_dir(data.path()).expect("our own folder");
+        let copies = copies.filter(|entry| {
+            let name = entry.as_ref().expect("an entry").file_name();
+            name.to_string_lossy().starts_with("mantle.db.schema-")
+        });
+        assert_eq!(copies.count(), 1, "of {}", kept.display());
+    }
+}
+
+/// REQ-043: the same on PostgreSQL.
+#[test]
+fn postgres_databases_of_all_schemas_open() {
+    let _together = together();
+    for kept in kept() {
+        let network = Network::new();
+        let database = postgres(&network).start();
+        load(&database, &unpacked(kept.join("postgres.sql.gz")));
+        let server = server_of(&kept)
+            .on(&network)
+            .env("SqlDbConnectionString", &text_for("mantle"))
+            .start();
+        goes_on(&server);
+        drop((server, database));
+    }
 }

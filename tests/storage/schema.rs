@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use security::{KeyRing, MasterKey, StoredRing};
 use storage::schema::{self, State};
-use storage::{Error, key_ring};
-use tests::database::NOW;
+use storage::{Database, Engine, Error, key_ring};
+use tests::database::{NOW, TestDatabase};
 use tests::on_both_engines;
 
 on_both_engines! {
@@ -77,6 +77,37 @@ on_both_engines! {
         assert_eq!(schema::inspect(&open).await.unwrap(), State::Empty, "nothing else was in it");
     }
 
+    /// Databases of every schema so far, kept with rows in every table: all rows are there after the migration, and the
+    /// key ring opens with the key of then. That a Server goes on with them is told in tests/images/upgrade.rs.
+    async fn databases_of_all_schemas_are_brought_up_to_date(database: TestDatabase) {
+        let schemas = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/schema");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(schemas).unwrap() {
+            let kept = entry.unwrap().path();
+            let Some(number) = kept.file_name().unwrap().to_str().unwrap().parse::<i64>().ok().filter(|_| kept.is_dir()) else {
+                continue;
+            };
+            let database = TestDatabase::on(database.open().await.engine()).expect("there is one of it");
+            database.load(&kept);
+            let open = database.open().await;
+            assert_eq!(schema::inspect(&open).await.unwrap(), State::Older { number });
+            let before = counted(&open).await;
+            assert!(before.iter().all(|(_, rows)| *rows > 0), "{before:?}");
+            schema::migrate(&open, "1.0.0", NOW).await.unwrap();
+            assert_eq!(schema::inspect(&open).await.unwrap(), State::Current);
+            let after = counted(&open).await;
+            for (table, rows) in before.iter().filter(|(table, _)| table != "mantle_schema") {
+                assert!(after.contains(&(table.clone(), *rows)), "{table} had {rows} rows, and now: {after:?}");
+            }
+            let key = std::fs::read_to_string(kept.join("master_key")).unwrap();
+            let master = MasterKey::from_base64(key.trim()).unwrap();
+            let ring = key_ring::load(&mut open.read().await.unwrap()).await.unwrap();
+            assert!(KeyRing::unlock(&master, &ring).is_ok());
+            seen += 1;
+        }
+        assert!(seen > 0);
+    }
+
     async fn texts_are_ordered_by_their_bytes(database: TestDatabase) {
         let (open, _) = database.created().await;
         let mut session = open.write().await.unwrap();
@@ -87,6 +118,28 @@ on_both_engines! {
         let names: Vec<String> = rows.iter().map(|row| row.text("name").unwrap()).collect();
         assert_eq!(names, ["B", "Z", "_", "a", "b", "ä"]);
     }
+}
+
+/// The tables of a database and how many rows each has.
+async fn counted(database: &Database) -> Vec<(String, i64)> {
+    let mut session = database.read().await.unwrap();
+    let tables = match database.engine() {
+        Engine::Sqlite => {
+            "select name from sqlite_master where type = 'table' and name not like 'sqlite%' order by name"
+        }
+        Engine::Postgres => {
+            "select table_name::text as name from information_schema.tables
+                             where table_schema = current_schema() order by name"
+        }
+    };
+    let mut counted = Vec::new();
+    for row in session.fetch_all(tables, vec![]).await.unwrap() {
+        let table = row.text("name").unwrap();
+        let count: &'static str = format!("select count(*) as total from {table}").leak();
+        let total = session.fetch_one(count, vec![]).await.unwrap();
+        counted.push((table, total.integer("total").unwrap()));
+    }
+    counted
 }
 
 /// A file whose statements are not listed would be prepared by nobody.

@@ -1,6 +1,6 @@
 //! A database for one story, on either engine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use security::{KeyRing, MasterKey, StoredRing, token};
@@ -73,6 +73,31 @@ impl TestDatabase {
         )
     }
 
+    /// Fills it with a kept database, a folder of `tests/fixtures/schema`.
+    ///
+    /// # Panics
+    /// When the folder has none for this engine.
+    pub fn load(&self, kept: &Path) {
+        let unpacked = |name: &str| {
+            let output = Command::new("gzip").arg("-dc").arg(kept.join(name)).output();
+            let output = output.expect("gzip, a part of every system, can be started");
+            assert!(
+                output.status.success(),
+                "{}/{name} cannot be read",
+                kept.display()
+            );
+            output.stdout
+        };
+        match &self.location {
+            Location::Sqlite(path) => std::fs::write(path, unpacked("mantle.db.gz")).expect("our own folder"),
+            Location::Postgres(url) => {
+                let file = self.folder.path().join("kept.sql");
+                std::fs::write(&file, unpacked("postgres.sql.gz")).expect("our own folder");
+                run_psql(url, &["-f", &file.to_string_lossy()]);
+            }
+        }
+    }
+
     /// Lets PostgreSQL carry out what no transaction can hold.
     ///
     /// # Panics
@@ -104,13 +129,18 @@ fn with_database(cluster: &str, name: &str) -> String {
 }
 
 fn psql(url: &str, sql: &str) {
+    run_psql(url, &["-c", sql]);
+}
+
+fn run_psql(url: &str, what: &[&str]) {
     let output = Command::new("psql")
-        .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql])
+        .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url])
+        .args(what)
         .output();
     let output = output.expect("psql, a part of every PostgreSQL client, can be started");
     assert!(
         output.status.success(),
-        "{sql}: {}",
+        "{what:?}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
 }

@@ -105,7 +105,8 @@ impl Execution {
             patience: self.means.patience,
         };
         let ended = script.run(command).await?;
-        self.tell_artifacts(&ended, block)?;
+        self.collect(&*transport, &script.ticket, on_target, &ended, block)
+            .await?;
         let finished = self.finished(action, target, ended);
         self.remember(&finished.outputs);
         if let ActionOutcome::Failed(text) = &finished.outcome {
@@ -115,22 +116,6 @@ impl Execution {
         self.journal.finished(&name, &finished).await?;
         script.complete().await;
         Ok(finished.outcome)
-    }
-
-    /// Files that a script wants to be kept are not, and that is said.
-    fn tell_artifacts(&self, ended: &Ended, block: &str) -> Result<()> {
-        let Ended::Exit { effects, .. } = ended else {
-            return Ok(());
-        };
-        for effect in effects {
-            if let Output::Artifact { path, name } = effect {
-                let text = format!(
-                    "The artifact '{name}' ({path}) stays on the machine: this version of the Server does not collect artifacts."
-                );
-                self.log.warning(block, &text)?;
-            }
-        }
-        Ok(())
     }
 
     /// The action could not begin. When a former executor had dispatched it, nobody knows what came of that.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use application::Context;
 use domain::SpaceId;
+use domain::artifact::Artifact;
 use domain::variable_set::output::OutputVariable;
 use security::{Sealed, SealedPlace, Secret};
 use serde::{Deserialize, Serialize};
@@ -164,6 +165,17 @@ impl Journal {
         self.lock()
             .insert(ticket.into(), Known::Finished(finished.clone()));
         Ok(())
+    }
+
+    /// Adds an artifact whose file is stored; false when the file of this `origin` is there already.
+    ///
+    /// # Errors
+    /// When the lease is lost or the database fails.
+    pub async fn artifact(&self, artifact: &Artifact, origin: &str) -> Result<bool> {
+        let mut session = self.lease.write(self.context.clock.now()).await?;
+        let added = storage::artifact::insert(&mut session, artifact, Some(origin)).await?;
+        session.commit().await?;
+        Ok(added)
     }
 
     async fn append(

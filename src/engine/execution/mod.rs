@@ -2,6 +2,7 @@
 
 mod acquisition;
 mod action;
+mod artifact;
 pub mod journal;
 pub mod polling;
 pub mod preparation;

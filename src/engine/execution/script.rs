@@ -32,7 +32,7 @@ pub struct Stop {
 
 impl Stop {
     /// A token that fires with either.
-    fn either(&self) -> (CancellationToken, tokio_util::sync::DropGuard) {
+    pub(super) fn either(&self) -> (CancellationToken, tokio_util::sync::DropGuard) {
         let either = self.lost.child_token();
         let (fired, cancelling) = (either.clone(), self.cancelling.clone());
         let done = CancellationToken::new();

@@ -182,17 +182,8 @@ fn variable(message: &ServiceMessage) -> Option<Output> {
 fn artifact(message: &ServiceMessage) -> Option<Output> {
     let path = message.get("path").filter(|path| !path.is_empty())?;
     let named = message.get("name").filter(|name| !name.trim().is_empty());
-    let name = named
-        .unwrap_or(path)
-        .rsplit(['/', '\\'])
-        .next()
-        .unwrap_or_default();
-    let name: String = name
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(LONGEST_NAME)
-        .collect();
-    (!name.is_empty()).then(|| Output::Artifact {
+    let name = domain::artifact::file_name(named.unwrap_or(path))?;
+    Some(Output::Artifact {
         path: path.into(),
         name,
     })

@@ -201,6 +201,21 @@ impl Database {
         }
     }
 
+    /// Makes the file of an embedded database, when there is none: the group may write what this process' umask leaves
+    /// it, and SQLite gives its journals the rights of the file. By itself it would leave the group out, and a
+    /// container that runs under another uid of the same group could not go on with the volume.
+    pub(crate) fn make_file(&self) -> Result<()> {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let Location::Sqlite(path) = &self.location else {
+            return Ok(());
+        };
+        let mut options = std::fs::OpenOptions::new();
+        let made = options.append(true).create(true).mode(0o660).open(path);
+        made.map(drop).map_err(|error| Error::Unavailable {
+            message: format!("{} cannot be made or written: {error}", self.location),
+        })
+    }
+
     /// Keeps a copy of an embedded database beside it, `mantle.db.schema-7`, and gives its path. None on PostgreSQL,
     /// whose operators have their own backups. A copy of that name from an earlier attempt is replaced.
     pub(crate) async fn keep_copy(&self, number: i64) -> Result<Option<PathBuf>> {
@@ -225,7 +240,9 @@ impl Database {
             message: "the path is not UTF-8".into(),
         })?;
         sqlx::query("vacuum into $1").bind(target).execute(writer).await?;
-        std::fs::File::open(&unfinished)
+        let as_the_database = std::fs::metadata(path).map_err(|error| failed(path, error))?;
+        std::fs::set_permissions(&unfinished, as_the_database.permissions())
+            .and_then(|()| std::fs::File::open(&unfinished))
             .and_then(|file| file.sync_all())
             .map_err(|error| failed(&unfinished, error))?;
         std::fs::rename(&unfinished, &copy).map_err(|error| failed(&copy, error))?;

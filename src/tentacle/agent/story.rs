@@ -305,6 +305,23 @@ async fn a_cancelled_script_leaves_no_process_behind() {
     assert!(!pids.iter().any(|pid| is_alive(pid)));
 }
 
+/// The shell must not see the end of the program that it waits for: it would go on with the next line.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_script_does_not_go_on_with_its_next_line() {
+    let world = World::new().await;
+    for attempt in 0..25 {
+        let ticket = format!("t{attempt}");
+        world
+            .begin(&ticket, "echo started; sleep 60; echo never; touch ../../never")
+            .await;
+        world.until(&ticket, |status| says(status, "started")).await;
+        world.cancel(&ticket).await;
+        let ended = world.until(&ticket, is_complete).await;
+        assert_eq!(output(&ended), ["started"]);
+    }
+    assert!(!world.home.path().join("never").exists());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn full_isolation_waits_and_can_be_cancelled() {
     let world = World::new().await;

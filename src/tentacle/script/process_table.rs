@@ -79,9 +79,13 @@ impl Children {
 
     /// Kills a script: its process group, its descendants, and what escaped; again and again until nothing is left.
     /// False means that something could not be killed.
+    ///
+    /// All of it is stopped before the first is killed: a shell whose child is killed first would go on with its
+    /// next line.
     pub(crate) async fn kill_script(&self, leader: i32, workspace: &Path) -> bool {
         let give_up = Instant::now() + PATIENCE;
         let mut was_empty = false;
+        let mut stopped = HashSet::new();
         loop {
             let alive = self.of_script(Some(leader), workspace);
             // twice: a process may have been born while the table was read
@@ -89,6 +93,12 @@ impl Children {
                 return true;
             }
             was_empty = alive.is_empty();
+            let running: Vec<i32> = alive.iter().copied().filter(|pid| stopped.insert(*pid)).collect();
+            if !running.is_empty() && Instant::now() < give_up {
+                signal_all(&running, Signal::STOP);
+                // whom they started meanwhile is stopped before any of them is killed
+                continue;
+            }
             signal_all(&alive, Signal::KILL);
             self.reap();
             if Instant::now() > give_up {
