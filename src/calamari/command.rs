@@ -4,6 +4,7 @@ pub mod clean;
 pub mod clean_packages;
 pub mod deploy_package;
 pub mod find_package;
+pub mod octodiff;
 pub mod register_package;
 pub mod run_script;
 

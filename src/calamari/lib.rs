@@ -9,6 +9,7 @@ pub mod configuration;
 pub mod convention;
 pub mod deployment;
 pub mod failure;
+pub mod fresh_file;
 pub mod interruption;
 pub mod isolation;
 pub mod journal;
@@ -25,12 +26,14 @@ pub mod service_message;
 pub mod text_file;
 pub mod variables;
 
+use command::octodiff;
 use command_line::CommandLine;
 use failure::Failure;
 use interruption::Interruption;
 use log::Log;
 use runner::Runner;
-use std::io::BufRead;
+use std::io::{BufRead, stderr, stdout};
+use std::path::Path;
 
 /// Runs one command and answers with the exit code (4). `input` is read only when an option asks for a password there.
 pub fn run(
@@ -40,6 +43,12 @@ pub fn run(
     log: Log,
     interruption: Interruption,
 ) -> i32 {
+    // A tool of its own, with its own options, exit codes and texts.
+    if let [command, rest @ ..] = arguments
+        && command.eq_ignore_ascii_case(octodiff::NAME)
+    {
+        return octodiff::run(rest, Path::new(""), &mut stdout().lock(), &mut stderr().lock());
+    }
     let outcome = CommandLine::read(arguments).and_then(|line| {
         let command = command::named(&line.command)?;
         log.verbose(&format!("Calamari Version: {}", env!("CARGO_PKG_VERSION")));

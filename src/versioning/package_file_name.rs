@@ -64,6 +64,12 @@ impl PackageFileName {
         format!("{}{random}{}", self.cache_prefix(), self.extension)
     }
 
+    /// The pattern that finds this package and version in a cache, when it has the extension: `Acme@S1.0.0@*.zip`.
+    #[must_use]
+    pub fn search_pattern(&self, extension: &str) -> String {
+        format!("{}*{extension}", self.cache_prefix())
+    }
+
     /// What every cache name of this package and version begins with.
     #[must_use]
     pub fn cache_prefix(&self) -> String {

@@ -60,6 +60,17 @@ impl Format {
     }
 }
 
+/// How much of two versions is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// The numbers.
+    Numbers,
+    /// The numbers and the pre-release.
+    Release,
+    /// Everything that counts in the format.
+    Whole,
+}
+
 /// A version of a package or a release.
 #[derive(Debug, Clone)]
 pub struct Version {
@@ -198,6 +209,16 @@ impl Version {
             .map_or("", |(_, counter)| counter)
     }
 
+    /// The parts that the pre-release text has in SemVer; in Maven it is one. Other formats have no labels.
+    #[must_use]
+    pub fn labels(&self) -> Vec<&str> {
+        match self.format {
+            Format::Semver if !self.release.is_empty() => self.release.split('.').collect(),
+            Format::Maven if self.count == 0 || !self.release.is_empty() => vec![&self.release],
+            _ => Vec::new(),
+        }
+    }
+
     /// Three numbers, the fourth when it is not 0, and the rest.
     #[must_use]
     pub fn normalized(&self) -> String {
@@ -222,25 +243,53 @@ impl fmt::Display for Version {
     }
 }
 
-impl Ord for Version {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.format.cmp(&other.format).then_with(|| match self.format {
+impl Version {
+    /// Compares by the rules of one format, whatever the formats of the two are.
+    #[must_use]
+    pub fn compare_as(&self, format: Format, other: &Self) -> Ordering {
+        match format {
             Format::Maven => maven::compare(&self.text, &other.text),
             Format::Lexicographic => compare_labels(words(&self.release), words(&other.release)),
-            Format::Semver => {
-                let labels =
-                    |version: &'_ Self| version.release.split('.').map(str::to_owned).collect::<Vec<_>>();
-                self.compare_numbers(other)
-                    .then_with(|| compare_labels(labels(self).iter(), labels(other).iter()))
-                    .then_with(|| compare_words(&self.metadata, &other.metadata))
-            }
-            Format::Octopus | Format::Docker => self.compare_numbers(other).then_with(|| {
+            Format::Semver => self
+                .compare_to(other, Depth::Release)
+                .then_with(|| compare_words(&self.metadata, &other.metadata)),
+            Format::Octopus | Format::Docker => self.compare_numbers_and_presence(other).then_with(|| {
                 compare_labels(
                     self.release.split(is_separator),
                     other.release.split(is_separator),
                 )
             }),
-        })
+        }
+    }
+
+    /// Compares as the original does, by the rules of the left one's format. It is no order: of a SemVer and an Octopus
+    /// version each can be above the other. Sort by `Ord` instead.
+    #[must_use]
+    pub fn compare_by_left(&self, other: &Self) -> Ordering {
+        match self.format {
+            Format::Semver if other.format != Format::Semver => Ordering::Greater,
+            Format::Docker if other.format != Format::Docker => Ordering::Less,
+            format => self.compare_as(format, other),
+        }
+    }
+
+    /// Compares two SemVer versions as deeply as asked.
+    #[must_use]
+    pub fn compare_to(&self, other: &Self, depth: Depth) -> Ordering {
+        match depth {
+            Depth::Numbers => self.numbers.cmp(&other.numbers),
+            Depth::Release => self
+                .compare_numbers_and_presence(other)
+                .then_with(|| compare_labels(self.release.split('.'), other.release.split('.'))),
+            Depth::Whole => self.compare_as(Format::Semver, other),
+        }
+    }
+}
+
+impl Ord for Version {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let formats = self.format.cmp(&other.format);
+        formats.then_with(|| self.compare_as(self.format, other))
     }
 }
 
@@ -260,7 +309,7 @@ impl PartialEq for Version {
 impl Eq for Version {}
 
 impl Version {
-    fn compare_numbers(&self, other: &Self) -> Ordering {
+    fn compare_numbers_and_presence(&self, other: &Self) -> Ordering {
         self.numbers.cmp(&other.numbers).then_with(|| {
             match (self.release.is_empty(), other.release.is_empty()) {
                 (true, false) => Ordering::Greater,
