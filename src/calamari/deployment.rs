@@ -12,8 +12,10 @@ use std::time::SystemTime;
 pub struct Deployment<'a> {
     /// The run that it belongs to.
     pub runner: &'a mut Runner,
-    /// What is deployed.
-    pub package: PackageFile,
+    /// The file that is deployed.
+    pub package_path: PathBuf,
+    /// What it holds; none before it was unpacked.
+    pub package: Option<PackageFile>,
     /// Where it was unpacked; none before that.
     pub extracted: Option<PathBuf>,
     /// Where it was copied to; none when it stays where it was unpacked.
@@ -22,10 +24,11 @@ pub struct Deployment<'a> {
 
 impl<'a> Deployment<'a> {
     /// A deployment that begins.
-    pub fn new(runner: &'a mut Runner, package: PackageFile) -> Self {
+    pub fn new(runner: &'a mut Runner, package_path: PathBuf) -> Self {
         Self {
             runner,
-            package,
+            package_path,
+            package: None,
             extracted: None,
             custom: None,
         }

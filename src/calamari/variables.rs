@@ -3,6 +3,7 @@
 use crate::command_line::CommandLine;
 use crate::failure::Failure;
 use crate::lenient_json::Json;
+use crate::text_file::TextFile;
 use octostache::{EvaluationError, VariableCollection, Variables as _};
 use security::{Secret, sensitive_file};
 use std::collections::BTreeSet;
@@ -102,7 +103,7 @@ impl Variables {
             Some(password) => sensitive_file::decrypt(password, &with_known_mark(bytes))
                 .map_err(|error| {
                     Failure::expected(format!(
-                        "Cannot decrypt variables. Check your password is correct. ({}: {error})",
+                        "Cannot decrypt variables. Check your password is correct.\nThe file is {}: {error}",
                         path.display()
                     ))
                 })?
@@ -110,11 +111,11 @@ impl Variables {
         };
         let unreadable = |reason: String| {
             Failure::expected(format!(
-                "Unable to parse variables as valid JSON. ({}: {reason})",
+                "Unable to parse variables as valid JSON.\nThe file is {}: {reason}",
                 path.display()
             ))
         };
-        let json = Json::read(&text_of(&clear)).map_err(unreadable)?;
+        let json = Json::read(&TextFile::decode(&clear).text).map_err(unreadable)?;
         match json {
             Json::Array(entries) => {
                 for (position, entry) in entries.iter().enumerate() {
@@ -279,35 +280,8 @@ fn read_password(input: &mut impl BufRead, option: &str) -> Result<Secret, Failu
 /// A script or other text file: UTF-8 with or without byte order mark, or UTF-16 with one; bad bytes become U+FFFD.
 pub(crate) fn text_of_file(bytes: &[u8]) -> String {
     match bytes {
-        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => text_of(bytes),
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => TextFile::decode(bytes).text,
         _ => String::from_utf8_lossy(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)).into_owned(),
-    }
-}
-
-/// UTF-8 with or without byte order mark, UTF-16 with one, else Windows-1252 taken as Latin-1.
-fn text_of(bytes: &[u8]) -> String {
-    let wide = |little: bool| -> String {
-        let units = bytes[2..].chunks_exact(2).map(|pair| {
-            if little {
-                u16::from_le_bytes([pair[0], pair[1]])
-            } else {
-                u16::from_be_bytes([pair[0], pair[1]])
-            }
-        });
-        char::decode_utf16(units)
-            .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
-            .collect()
-    };
-    match bytes {
-        [0xFF, 0xFE, ..] => wide(true),
-        [0xFE, 0xFF, ..] => wide(false),
-        _ => {
-            let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-            match std::str::from_utf8(bytes) {
-                Ok(text) => text.to_owned(),
-                Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect(),
-            }
-        }
     }
 }
 

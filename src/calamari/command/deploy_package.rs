@@ -7,7 +7,6 @@ use crate::convention::{
 };
 use crate::deployment::{Deployment, now};
 use crate::failure::{EXPECTED, Failure, SUCCESS};
-use crate::package::PackageFile;
 use crate::runner::Runner;
 
 /// What happens, in order (6.1).
@@ -87,8 +86,7 @@ pub fn run(runner: &mut Runner) -> Result<i32, Failure> {
     runner
         .log
         .info(&format!("Deploying package:    {}", path.display()));
-    let package = PackageFile::open(&path)?;
-    let mut deployment = Deployment::new(runner, package);
+    let mut deployment = Deployment::new(runner, path);
     let installed = all(&mut deployment, &INSTALL)
         .and_then(|()| all(&mut deployment, &CLEAN_UP))
         .and_then(|()| deployment.record(true, now()));

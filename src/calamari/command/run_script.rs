@@ -2,7 +2,6 @@
 
 use crate::deployment::{self, Deployment};
 use crate::failure::Failure;
-use crate::package::PackageFile;
 use crate::runner::Runner;
 use crate::script::{self, Syntax, package_reference};
 use std::path::PathBuf;
@@ -51,15 +50,9 @@ pub fn run(runner: &mut Runner) -> Result<i32, Failure> {
             .error(&format!("The script was killed by signal {signal}"));
     }
     if let Some(package) = &package {
-        let package = PackageFile::open(&runner.working_directory.join(package))?;
-        let extracted = Some(runner.working_directory.clone());
-        Deployment {
-            runner,
-            package,
-            extracted,
-            custom: None,
-        }
-        .record(exit_code == 0, deployment::now())?;
+        let mut deployment = Deployment::new(runner, PathBuf::from(package));
+        deployment.extracted = Some(deployment.runner.working_directory.clone());
+        deployment.record(exit_code == 0, deployment::now())?;
     }
     Ok(exit_code)
 }

@@ -3,9 +3,12 @@
 use super::installation_folder::OUTPUTS;
 use crate::deployment::Deployment;
 use crate::failure::Failure;
-use crate::package::{self, ArchiveError, Limits};
+use crate::log::Log;
+use crate::package::{self, ArchiveError, Extracted, Limits, PackageFile};
 use crate::runner::Runner;
+use crate::service_message::ServiceMessage;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use versioning::package_file_name::escape;
 
 /// Bytes that must be free before a package is unpacked.
@@ -16,6 +19,7 @@ const FREE_BYTES: u64 = 500 << 20;
 /// # Errors
 /// No folder for applications, too little space, or a package that cannot be unpacked.
 pub fn to_application_folder(deployment: &mut Deployment<'_>) -> Result<(), Failure> {
+    let package = PackageFile::open(&deployment.package_path)?;
     let runner = &mut *deployment.runner;
     let mut folder = application_root(runner)?;
     for name in ["Octopus.Deployment.Tenant.Name", "Octopus.Environment.Name"] {
@@ -24,13 +28,13 @@ pub fn to_application_folder(deployment: &mut Deployment<'_>) -> Result<(), Fail
         }
     }
     check_free_space(runner, &folder)?;
-    folder.push(escaped(&deployment.package.id, "package id")?);
-    let version = escaped(&deployment.package.version, "package version")?;
+    folder.push(escaped(&package.id, "package id")?);
+    let version = escaped(&package.version, "package version")?;
     runner.log.verbose(&format!(
         "Extracting package to: {}",
         folder.join(&version).display()
     ));
-    let package = &deployment.package;
+    let metrics = Metrics::begin(runner)?;
     let extracted = package::extract(
         &package.path,
         package.archive,
@@ -39,7 +43,11 @@ pub fn to_application_folder(deployment: &mut Deployment<'_>) -> Result<(), Fail
         limits(runner)?,
         &runner.interruption,
     )
-    .map_err(|error| not_extracted(runner, &package.path, &error))?;
+    .map_err(|error| not_extracted(runner, &package.path, &error));
+    if let Some(metrics) = metrics {
+        metrics.tell(&runner.log, &package.path, extracted.as_ref().ok());
+    }
+    let extracted = extracted?;
     runner
         .log
         .verbose(&format!("Extracted {} files", extracted.files));
@@ -50,7 +58,67 @@ pub fn to_application_folder(deployment: &mut Deployment<'_>) -> Result<(), Fail
     }
     runner.output("Package.ExtractedFileCount", &extracted.files.to_string())?;
     deployment.extracted = Some(extracted.folder);
+    deployment.package = Some(package);
     Ok(())
+}
+
+/// How large the package is and how long it takes, for who asked.
+struct Metrics {
+    operation: String,
+    started: Instant,
+}
+
+impl Metrics {
+    fn begin(runner: &Runner) -> Result<Option<Self>, Failure> {
+        const SWITCH: &str = "Octopus.Calamari.ArchiveLimits.Metrics.Enabled";
+        Ok(runner.variables.flag(SWITCH, false)?.then(|| Self {
+            operation: uuid::Uuid::new_v4().simple().to_string(),
+            started: Instant::now(),
+        }))
+    }
+
+    fn tell(self, log: &Log, package: &Path, extracted: Option<&Extracted>) {
+        // Sizes that cannot be found out are left out; that is no reason to stop.
+        if let (Some(extracted), Ok(about)) = (extracted, package.metadata()) {
+            let (packed, unpacked) = (about.len(), extracted.bytes);
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a ratio needs no more digits than that"
+            )]
+            let ratio = unpacked as f64 / packed.max(1) as f64;
+            for (metric, value) in [
+                ("DeploymentPackageCompressedSize", packed.to_string()),
+                ("DeploymentPackageUncompressedSize", unpacked.to_string()),
+                ("DeploymentPackageCompressionRatio", ratio.to_string()),
+            ] {
+                log.message(&ServiceMessage::new(
+                    "calamari-deployment-metric",
+                    &[
+                        ("operationId", &self.operation),
+                        ("metric", metric),
+                        ("value", &value),
+                    ],
+                ));
+            }
+        }
+        let outcome = if extracted.is_some() {
+            "Completed"
+        } else {
+            "Abandoned"
+        };
+        log.message(&ServiceMessage::new(
+            "calamari-timed-operation",
+            &[
+                ("operationId", &self.operation),
+                ("name", "Extract package"),
+                (
+                    "durationMilliseconds",
+                    &self.started.elapsed().as_millis().to_string(),
+                ),
+                ("outcome", outcome),
+            ],
+        ));
+    }
 }
 
 /// What the log says of a package that could not be unpacked.

@@ -26,7 +26,11 @@ pub fn configure(deployment: &mut Deployment<'_>) -> Result<(), Failure> {
     let variables = &deployment.runner.variables;
     let name = match variables.filled(&format!("{SERVER}.ConfigName"))? {
         Some(name) => name,
-        None => deployment.package.id.clone(),
+        None => deployment
+            .package
+            .as_ref()
+            .map(|package| package.id.clone())
+            .unwrap_or_default(),
     };
     let name = file_name(&name)?;
     let configurations = folder(variables, "ConfigurationsDirectory", DEFAULT_CONFIGURATIONS)?;

@@ -47,6 +47,8 @@ pub struct Extracted {
     pub folder: PathBuf,
     /// How many files and links; folders do not count.
     pub files: u64,
+    /// Bytes of all files together.
+    pub bytes: u64,
 }
 
 /// Unpacks into `parent/name`, or `parent/name_1`, `_2` and so on when that exists. Everything is first written to a folder
@@ -67,15 +69,28 @@ pub fn extract(
         parent.display()
     )))?;
     let staging = Staging::new(parent)?;
-    let (files, handle) = extract_into(package, archive, &staging.path, limits, interruption)?;
+    let (counted, handle) = extract_into(package, archive, &staging.path, limits, interruption)?;
     syncfs(&handle).map_err(|error| {
         ArchiveError::io(format!("Could not sync {}", staging.path.display()))(error.into())
     })?;
     let folder = staging.publish(parent, name)?;
-    Ok(Extracted { folder, files })
+    Ok(Extracted {
+        folder,
+        files: counted.files,
+        bytes: counted.bytes,
+    })
 }
 
-/// Unpacks into a folder that exists and is empty. The answer is the number of files and links.
+/// What came out of a package, wherever it was put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// How many files and links; folders do not count.
+    pub files: u64,
+    /// Bytes of all files together.
+    pub bytes: u64,
+}
+
+/// Unpacks into a folder that exists and is empty.
 ///
 /// # Errors
 /// See [`ArchiveError`]; the folder then holds a part.
@@ -85,7 +100,7 @@ pub fn extract_into(
     folder: &Path,
     limits: Limits,
     interruption: &Interruption,
-) -> Result<(u64, std::os::fd::OwnedFd), ArchiveError> {
+) -> Result<(Counted, std::os::fd::OwnedFd), ArchiveError> {
     let opening = || format!("Could not open the package {}", package.display());
     let file = File::open(package).map_err(ArchiveError::io(opening()))?;
     let length = file.metadata().map_err(ArchiveError::io(opening()))?.len();
@@ -109,7 +124,11 @@ pub fn extract_into(
         Archive::TarXz => tar_archive::extract(decoder::xz(buffered()), false, &mut writer)?,
         Archive::TarZst => tar_archive::extract(decoder::Zstandard::new(buffered()), false, &mut writer)?,
     }
-    Ok((writer.files, writer.jail.finish()?))
+    let counted = Counted {
+        files: writer.files,
+        bytes: writer.bytes,
+    };
+    Ok((counted, writer.jail.finish()?))
 }
 
 /// Puts entries into the target folder and counts.

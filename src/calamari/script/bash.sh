@@ -54,10 +54,7 @@ new_octopusartifact() {
     fi
     folder="$(cd -- "$(dirname -- "$path")" && pwd)"
     path="${folder%/}/$(basename -- "$path")"
-    length=0
-    if [ -f "$path" ]; then
-        length="$(wc -c <"$path" | tr -d ' ')"
-    fi
+    length="$(wc -c <"$path" | tr -d ' ')"
     __octopus_line verbose "Artifact $name will be collected from $path after this step completes"
     echo "##octopus[createArtifact path='$(encode_servicemessagevalue "$path")' name='$(encode_servicemessagevalue "$name")' length='$(encode_servicemessagevalue "$length")']"
 }

@@ -32,26 +32,65 @@ pub fn stage_script_package(runner: &mut Runner, package: &str) -> Result<(), Fa
     Ok(())
 }
 
-/// Unpacks or copies each package reference.
+/// A kind of thing that a script refers to, by the variables that name it.
+struct Kind {
+    variable: &'static str,
+    word: &'static str,
+    /// Whether it is unpacked in any case.
+    always_unpacked: bool,
+}
+
+const PACKAGE: Kind = Kind {
+    variable: "Octopus.Action.Package",
+    word: "Package",
+    always_unpacked: false,
+};
+
+const GIT: Kind = Kind {
+    variable: "Octopus.Action.GitResource",
+    word: "Git resource",
+    always_unpacked: true,
+};
+
+/// The toggle under which git references are staged.
+const GIT_TOGGLE: &str = "git-dependencies-for-scripts";
+
+/// Unpacks or copies each package reference, then, where that is switched on, each git reference.
 ///
 /// # Errors
 /// A package is missing or cannot be unpacked.
 pub fn stage(runner: &mut Runner) -> Result<(), Failure> {
-    for index in runner.variables.collection().indexes("Octopus.Action.Package") {
+    stage_kind(runner, &PACKAGE)?;
+    let toggles = runner
+        .variables
+        .collection()
+        .strings("OctopusEnabledFeatureToggles")?;
+    if toggles
+        .iter()
+        .any(|toggle| toggle.eq_ignore_ascii_case(GIT_TOGGLE))
+    {
+        stage_kind(runner, &GIT)?;
+    }
+    Ok(())
+}
+
+fn stage_kind(runner: &mut Runner, kind: &Kind) -> Result<(), Failure> {
+    let word = kind.word;
+    for index in runner.variables.collection().indexes(kind.variable) {
         if index.trim().is_empty() {
             continue;
         }
-        let variable = |name: &str| format!("Octopus.Action.Package[{index}].{name}");
+        let variable = |name: &str| format!("{}[{index}].{name}", kind.variable);
         let Some(original) = runner.variables.filled(&variable("OriginalPath"))? else {
             runner.log.info(&format!(
-                "Package '{index}' was not acquired or does not require staging"
+                "{word} '{index}' was not acquired or does not require staging"
             ));
             continue;
         };
         let original = runner.working_directory.join(original);
         if !original.is_file() {
             runner.log.verbose(&format!(
-                "Package '{index}' was not found at '{}', skipping staging",
+                "{word} '{index}' was not found at '{}', skipping staging",
                 original.display()
             ));
             continue;
@@ -62,10 +101,10 @@ pub fn stage(runner: &mut Runner) -> Result<(), Failure> {
             .collect();
         if matches!(name.as_str(), "" | "." | "..") {
             return Err(Failure::expected(format!(
-                "The package reference '{index}' cannot be the name of a folder; rename it"
+                "The reference '{index}' cannot be the name of a folder; rename it"
             )));
         }
-        if runner.variables.flag(&variable("Extract"), false)? {
+        if kind.always_unpacked || runner.variables.flag(&variable("Extract"), false)? {
             let folder = runner.working_directory.join(&name);
             runner.log.info(&format!(
                 "Extracting dependency '{}' to '{}'",

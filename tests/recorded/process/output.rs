@@ -12,10 +12,10 @@ use super::placeholder::Placeholders;
 static MODE: LazyLock<Regex> = LazyLock::new(|| expression(r"^##octopus\[(std(?:out|err)-[a-z]+)\]$"));
 /// A line that is a service message and nothing else.
 static MESSAGE: LazyLock<Regex> = LazyLock::new(|| {
-    expression(r#"^##octopus\[([\w-]+)((?:\s+[\w-]+\s*=\s*(?:'[^'\n]*'|"[^"\n]*"))*)\s*\]$"#)
+    expression(r#"^##octopus\[([\w-]+)((?:\s+[\w-]+\s*=\s*(?:'[^'\n]*'|"(?:<b64:[^\n]*?>|[^"\n]*)"))*)\s*\]$"#)
 });
 static ATTRIBUTE: LazyLock<Regex> =
-    LazyLock::new(|| expression(r#"([\w-]+)\s*=\s*(?:'([^'\n]*)'|"([^"\n]*)")"#));
+    LazyLock::new(|| expression(r#"([\w-]+)\s*=\s*(?:'([^'\n]*)'|"(<b64:[^\n]*?>|[^"\n]*)")"#));
 /// A line number, which differs with the bootstrap round the script.
 static LINE_NUMBER: LazyLock<Regex> = LazyLock::new(|| expression(r"\bline \d+"));
 
