@@ -25,6 +25,7 @@ pub mod script;
 pub mod service_message;
 pub mod text_file;
 pub mod variables;
+pub mod xml;
 
 use command::octodiff;
 use command_line::CommandLine;
