@@ -3,6 +3,8 @@
 //! Each has `replace(text, variables)`, which changes only the places that a variable names and leaves every other byte as
 //! it is. What is read and written, and in which order formats are tried, is the convention's business.
 
+pub mod xml;
+
 use crate::failure::Failure;
 use octostache::EvaluationError;
 

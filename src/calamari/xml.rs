@@ -10,6 +10,8 @@ pub mod indentation;
 pub mod name;
 pub mod outer_xml;
 pub mod parser;
+#[cfg(test)]
+mod stories;
 pub mod xpath;
 
 pub use document::{Attribute, Document, Element, Kind, NodeId};

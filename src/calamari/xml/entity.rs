@@ -48,7 +48,9 @@ impl Entities {
     /// Reads the declarations of a `<!DOCTYPE ...>`; what is no declaration of a general entity is passed over.
     pub fn read(doctype: &str) -> Self {
         let mut raw = HashMap::new();
-        let mut scanner = Scanner { rest: subset(doctype) };
+        let mut scanner = Scanner {
+            rest: subset(doctype),
+        };
         while let Some((name, entity)) = scanner.declaration() {
             // The first declaration counts.
             raw.entry(name).or_insert(entity);
@@ -140,7 +142,9 @@ fn cost_of(
     if let Some(cost) = known.get(name) {
         return *cost;
     }
-    let Some(Some(text)) = raw.get(name) else { return Some(1) };
+    let Some(Some(text)) = raw.get(name) else {
+        return Some(1);
+    };
     if depth > LONGEST_CHAIN {
         return None;
     }

@@ -29,7 +29,9 @@ impl Document {
 
     /// Puts an element before or behind a sibling.
     pub fn insert_beside(&mut self, sibling: NodeId, element: NodeId, behind: bool) {
-        let Some(parent) = self.parent(sibling) else { return };
+        let Some(parent) = self.parent(sibling) else {
+            return;
+        };
         let index = self.index(sibling) + usize::from(behind);
         let indent = self.own_indent(sibling);
         if self.begins_line(sibling) {
@@ -57,7 +59,9 @@ impl Document {
 
     /// Takes an element out with the blanks before it.
     pub fn remove_with_blanks(&mut self, element: NodeId) {
-        let Some(parent) = self.parent(element) else { return };
+        let Some(parent) = self.parent(element) else {
+            return;
+        };
         let index = self.index(element);
         let before = index
             .checked_sub(1)
@@ -107,7 +111,9 @@ impl Document {
 
     /// Whether only blanks stand between the begin of a line and the node.
     fn begins_line(&self, node: NodeId) -> bool {
-        let Some(parent) = self.parent(node) else { return false };
+        let Some(parent) = self.parent(node) else {
+            return false;
+        };
         match self.index(node).checked_sub(1) {
             None => false,
             Some(previous) => match self.kind(self.children(parent)[previous]) {
@@ -121,7 +127,9 @@ impl Document {
 
     /// The blanks between the begin of the line and the node; those of its parent and a step when it begins none.
     fn own_indent(&self, node: NodeId) -> String {
-        let Some(parent) = self.parent(node) else { return String::new() };
+        let Some(parent) = self.parent(node) else {
+            return String::new();
+        };
         if parent == self.root() {
             return String::new();
         }
@@ -137,9 +145,7 @@ impl Document {
 
     /// What a child of the element is indented by.
     fn child_indent(&self, parent: NodeId) -> String {
-        let sibling = self
-            .child_elements(parent)
-            .find(|child| self.begins_line(*child));
+        let sibling = self.child_elements(parent).find(|child| self.begins_line(*child));
         match sibling {
             Some(sibling) => self.own_indent(sibling),
             None => self.own_indent(parent) + &self.step(),

@@ -63,7 +63,9 @@ impl Document {
 
     /// Prefixes with addresses that the element or what is below it uses, declared only above it.
     pub fn missing_declarations(&self, element: NodeId) -> Vec<(String, String)> {
-        let Some(parent) = self.parent(element) else { return Vec::new() };
+        let Some(parent) = self.parent(element) else {
+            return Vec::new();
+        };
         let mut missing = Vec::new();
         for prefix in self.outer_prefixes(element) {
             match self.namespace_of_prefix(parent, &prefix) {

@@ -282,10 +282,7 @@ impl<'a> Builder<'a> {
                 }
                 Event::DocType(_) => {
                     let late = self.document.children(parent).iter().any(|child| {
-                        matches!(
-                            self.document.kind(*child),
-                            Kind::Element(_) | Kind::Doctype(_)
-                        )
+                        matches!(self.document.kind(*child), Kind::Element(_) | Kind::Doctype(_))
                     });
                     if late || parent != self.document.root() || !raw.starts_with("<!DOCTYPE") {
                         return Err(self.error(start, Reason::Doctype));
@@ -420,9 +417,15 @@ impl<'a> Builder<'a> {
     /// All prefixes are declared, and no two attributes have one name.
     fn check_prefixes(&mut self, node: NodeId, start: usize) -> Result<(), ParseError> {
         let document = &self.document;
-        let Some(element) = document.element(node) else { return Ok(()) };
-        let names = std::iter::once(element.name.as_str())
-            .chain(element.attributes().iter().map(|attribute| attribute.name.as_str()));
+        let Some(element) = document.element(node) else {
+            return Ok(());
+        };
+        let names = std::iter::once(element.name.as_str()).chain(
+            element
+                .attributes()
+                .iter()
+                .map(|attribute| attribute.name.as_str()),
+        );
         let mut undeclared = names.map(|name| split(name).0).filter(|prefix| {
             *prefix == "xmlns" && split(&element.name).0 == "xmlns"
                 || document.namespace_of_prefix(node, prefix).is_none()
@@ -480,7 +483,10 @@ fn split_attribute(text: &str) -> Option<AttributeParts<'_>> {
     let after_name = &text[name_end..];
     let sign = after_name.trim_start_matches(is_blank).strip_prefix('=')?;
     let quoted = sign.trim_start_matches(is_blank);
-    let quote = quoted.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+    let quote = quoted
+        .chars()
+        .next()
+        .filter(|quote| matches!(quote, '"' | '\''))?;
     let length = quoted[1..].find(quote)?;
     let raw = &quoted[1..=length];
     if raw.contains('<') {
@@ -497,10 +503,7 @@ fn split_attribute(text: &str) -> Option<AttributeParts<'_>> {
 
 /// `<?xml version="1.0" encoding="..." standalone="yes"?>`, the last two optional.
 fn is_declaration(raw: &str) -> bool {
-    let Some(mut rest) = raw
-        .strip_prefix("<?xml")
-        .and_then(|rest| rest.strip_suffix("?>"))
-    else {
+    let Some(mut rest) = raw.strip_prefix("<?xml").and_then(|rest| rest.strip_suffix("?>")) else {
         return false;
     };
     let mut last = None;

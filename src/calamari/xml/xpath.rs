@@ -138,12 +138,7 @@ impl XPath {
     ///
     /// # Errors
     /// It uses a variable, or takes too long.
-    pub fn evaluate(
-        &self,
-        document: &Document,
-        context: NodeId,
-        blanks: bool,
-    ) -> Result<Value, XPathError> {
+    pub fn evaluate(&self, document: &Document, context: NodeId, blanks: bool) -> Result<Value, XPathError> {
         let evaluator = evaluation::Evaluator::new(document, &self.text, self.dialect, blanks);
         evaluator.run(&self.expression, Place::Node(context))
     }

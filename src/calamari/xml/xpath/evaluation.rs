@@ -7,7 +7,7 @@ use crate::xml::name::{declared_prefix, split};
 use std::collections::HashSet;
 
 /// Nodes and characters that one expression may look at.
-const MOST_WORK: usize = 20_000_000;
+const MOST_WORK: usize = 5_000_000;
 
 /// What an expression yields, in order.
 pub type Value = Vec<Item>;
@@ -147,7 +147,11 @@ impl<'a> Evaluator<'a> {
             Expression::Call(function, arguments) => self.call(*function, arguments, context),
             Expression::If(parts) => {
                 let [condition, then, otherwise] = &**parts;
-                let chosen = if self.truth(condition, context)? { then } else { otherwise };
+                let chosen = if self.truth(condition, context)? {
+                    then
+                } else {
+                    otherwise
+                };
                 self.evaluate(chosen, context)
             }
             Expression::For(name, values, then) => {
@@ -236,6 +240,15 @@ impl<'a> Evaluator<'a> {
     }
 
     fn path(&mut self, start: &Start, steps: &[Step], context: &Context) -> Evaluated {
+        // `.` may be a value that is no node.
+        if *start == Start::Context
+            && let [only] = steps
+            && only.axis == Axis::Itself
+            && only.test == Test::Any
+            && only.predicates.is_empty()
+        {
+            return Ok(vec![context.item.clone()]);
+        }
         let first = match start {
             Start::Context => vec![context.item.clone()],
             Start::Root => vec![Item::Node(Place::Node(self.document.root()))],
@@ -296,7 +309,9 @@ impl<'a> Evaluator<'a> {
             Place::Attribute(node, _) => (node, true),
         };
         let siblings = |behind: bool| {
-            let Some(parent) = document.parent(node).filter(|_| !is_attribute) else { return Vec::new() };
+            let Some(parent) = document.parent(node).filter(|_| !is_attribute) else {
+                return Vec::new();
+            };
             let order = document.order();
             let mut run = self.visible(document.children(parent));
             run.retain(|child| *child != node && (order[child.0] > order[node.0]) == behind);
@@ -308,7 +323,9 @@ impl<'a> Evaluator<'a> {
         match axis {
             Axis::Itself => vec![from],
             Axis::Attribute if !is_attribute => {
-                let attributes = document.element(node).map_or(&[][..], |element| element.attributes());
+                let attributes = document
+                    .element(node)
+                    .map_or(&[][..], |element| element.attributes());
                 attributes
                     .iter()
                     .enumerate()
@@ -332,7 +349,11 @@ impl<'a> Evaluator<'a> {
                 if axis == Axis::AncestorOrSelf {
                     found.push(from);
                 }
-                let mut next = if is_attribute { Some(node) } else { document.parent(node) };
+                let mut next = if is_attribute {
+                    Some(node)
+                } else {
+                    document.parent(node)
+                };
                 while let Some(ancestor) = next {
                     found.push(Place::Node(ancestor));
                     next = document.parent(ancestor);
@@ -485,7 +506,10 @@ impl<'a> Evaluator<'a> {
                 }
                 Kind::Text { .. } | Kind::CData(_) => {
                     // All the texts that touch it are one.
-                    let siblings = self.document.parent(node).map_or(&[][..], |p| self.document.children(p));
+                    let siblings = self
+                        .document
+                        .parent(node)
+                        .map_or(&[][..], |p| self.document.children(p));
                     let rest = siblings.iter().skip_while(|sibling| **sibling != node);
                     for sibling in rest {
                         if !matches!(self.document.kind(*sibling), Kind::Text { .. } | Kind::CData(_)) {
@@ -552,7 +576,10 @@ impl<'a> Evaluator<'a> {
     ) -> Evaluated<bool> {
         let is_truth = |value: &[Item]| matches!(value, [Item::Boolean(_)]);
         if is_truth(left) || is_truth(right) {
-            let (left, right) = (f64::from(u8::from(is_true(left))), f64::from(u8::from(is_true(right))));
+            let (left, right) = (
+                f64::from(u8::from(is_true(left))),
+                f64::from(u8::from(is_true(right))),
+            );
             return Ok(holds(comparison, left.partial_cmp(&right)));
         }
         for one in left {
@@ -615,7 +642,11 @@ fn read_number(text: &str) -> f64 {
     let plain = digits
         .chars()
         .all(|character| character.is_ascii_digit() || character == '.');
-    if plain { text.parse().unwrap_or(f64::NAN) } else { f64::NAN }
+    if plain {
+        text.parse().unwrap_or(f64::NAN)
+    } else {
+        f64::NAN
+    }
 }
 
 /// A number as XPath writes it.

@@ -1,8 +1,8 @@
 //! The functions of XPath.
 
+use super::Place;
 use super::evaluation::{Context, Evaluated, Evaluator, Item, is_true};
 use super::grammar::{Comparison, Expression};
-use super::Place;
 use crate::xml::is_blank;
 use crate::xml::name::split;
 use regex::RegexBuilder;
@@ -202,13 +202,17 @@ impl Evaluator<'_> {
             }
             Function::Matches => {
                 let whole = self.string(first)?;
-                let flags = values.get(2).map_or(Ok(String::new()), |flags| self.string(flags))?;
+                let flags = values
+                    .get(2)
+                    .map_or(Ok(String::new()), |flags| self.string(flags))?;
                 let pattern = self.string(&values[1])?;
                 truth(self.pattern(&pattern, &flags)?.is_match(&whole))
             }
             Function::Replace => {
                 let whole = self.string(first)?;
-                let flags = values.get(3).map_or(Ok(String::new()), |flags| self.string(flags))?;
+                let flags = values
+                    .get(3)
+                    .map_or(Ok(String::new()), |flags| self.string(flags))?;
                 let pattern = self.string(&values[1])?;
                 let pattern = self.pattern(&pattern, &flags)?;
                 let with = self.string(&values[2])?;
@@ -220,10 +224,15 @@ impl Evaluator<'_> {
             }
             Function::Tokenize => {
                 let whole = self.string(first)?;
-                let flags = values.get(2).map_or(Ok(String::new()), |flags| self.string(flags))?;
+                let flags = values
+                    .get(2)
+                    .map_or(Ok(String::new()), |flags| self.string(flags))?;
                 let pattern = self.string(&values[1])?;
                 let pattern = self.pattern(&pattern, &flags)?;
-                Ok(pattern.split(&whole).map(|part| Item::Text(part.to_owned())).collect())
+                Ok(pattern
+                    .split(&whole)
+                    .map(|part| Item::Text(part.to_owned()))
+                    .collect())
             }
             Function::StringJoin => {
                 let separator = self.string(&values[1])?;
@@ -313,10 +322,15 @@ impl Evaluator<'_> {
     }
 
     fn language(&self, item: &Item) -> Option<String> {
-        let (Item::Node(Place::Node(node)) | Item::Node(Place::Attribute(node, _))) = item else { return None };
+        let (Item::Node(Place::Node(node)) | Item::Node(Place::Attribute(node, _))) = item else {
+            return None;
+        };
         let mut place = Some(*node);
         while let Some(node) = place {
-            let language = self.document.element(node).and_then(|tag| tag.attribute("xml:lang"));
+            let language = self
+                .document
+                .element(node)
+                .and_then(|tag| tag.attribute("xml:lang"));
             if let Some(language) = language {
                 return Some(language.to_lowercase());
             }
@@ -356,4 +370,3 @@ impl Evaluator<'_> {
 fn round(number: f64) -> f64 {
     (number + 0.5).floor()
 }
-

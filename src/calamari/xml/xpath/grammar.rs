@@ -223,11 +223,7 @@ impl<'a> Parser<'a> {
         Ok(Expression::If(Box::new([condition, then, otherwise])))
     }
 
-    fn bindings(
-        &mut self,
-        end: &str,
-        make: &dyn Fn(String, Expression, Expression) -> Expression,
-    ) -> Parsed {
+    fn bindings(&mut self, end: &str, make: &dyn Fn(String, Expression, Expression) -> Expression) -> Parsed {
         let Some(Token::Variable(name)) = self.peek() else {
             return Err("a variable is expected".to_owned());
         };
@@ -299,7 +295,9 @@ impl<'a> Parser<'a> {
             let found = WORDS
                 .iter()
                 .find(|(sign, word, _)| self.is_sign(0, sign) || self.two && self.is_word(0, word));
-            let Some((sign, _, comparison)) = found else { return Ok(left) };
+            let Some((sign, _, comparison)) = found else {
+                return Ok(left);
+            };
             let single = !self.is_sign(0, sign);
             self.place += 1;
             let right = self.range()?;
@@ -367,11 +365,7 @@ impl<'a> Parser<'a> {
     fn union(&mut self) -> Parsed {
         let mut left = self.intersection()?;
         while self.sign("|") || self.two && self.word("union") {
-            left = Expression::Combine(
-                Combination::Union,
-                Box::new(left),
-                Box::new(self.intersection()?),
-            );
+            left = Expression::Combine(Combination::Union, Box::new(left), Box::new(self.intersection()?));
         }
         Ok(left)
     }
@@ -440,8 +434,7 @@ impl<'a> Parser<'a> {
             Some(Token::Sign(sign)) => *sign == "(",
             Some(Token::Name(prefix, local)) => {
                 let known = if self.two { 7 } else { 4 };
-                self.is_sign(1, "(")
-                    && !(prefix.is_empty() && NODE_TESTS[..known].contains(&local.as_str()))
+                self.is_sign(1, "(") && !(prefix.is_empty() && NODE_TESTS[..known].contains(&local.as_str()))
             }
             _ => false,
         }
@@ -459,7 +452,11 @@ impl<'a> Parser<'a> {
             Token::Name(prefix, local) => self.call(prefix, local),
             Token::Sign("(") if self.two && self.sign(")") => Ok(Expression::Sequence(Vec::new())),
             Token::Sign("(") => {
-                let inner = if self.two { self.expression()? } else { self.single()? };
+                let inner = if self.two {
+                    self.expression()?
+                } else {
+                    self.single()?
+                };
                 self.expect(")")?;
                 Ok(inner)
             }
@@ -529,7 +526,11 @@ impl<'a> Parser<'a> {
         let test = self.test()?;
         let predicates = self.predicates()?;
         // `attribute(x)` alone looks at attributes.
-        let axis = if axis == Axis::Child && test == Test::Attribute { Axis::Attribute } else { axis };
+        let axis = if axis == Axis::Child && test == Test::Attribute {
+            Axis::Attribute
+        } else {
+            axis
+        };
         Ok(Step {
             axis,
             test,
@@ -585,14 +586,20 @@ impl<'a> Parser<'a> {
             ("element", None) if self.two => Ok(Test::Element),
             ("element", Some(local)) if self.two => Ok(Test::Name(Some(String::new()), Some(local))),
             ("attribute", None) if self.two => Ok(Test::Attribute),
-            (name, _) => Err(format!("{name}() is no test of a node, or has too much in its brackets")),
+            (name, _) => Err(format!(
+                "{name}() is no test of a node, or has too much in its brackets"
+            )),
         }
     }
 
     fn predicates(&mut self) -> Result<Vec<Expression>, String> {
         let mut predicates = Vec::new();
         while self.sign("[") {
-            predicates.push(if self.two { self.expression()? } else { self.single()? });
+            predicates.push(if self.two {
+                self.expression()?
+            } else {
+                self.single()?
+            });
             self.expect("]")?;
         }
         Ok(predicates)

@@ -23,8 +23,8 @@ pub(super) enum Token {
 
 /// Longer ones first. `*` is a sign too; the grammar knows when it is a name.
 const SIGNS: [&str; 21] = [
-    "//", "..", "!=", "<=", ">=", "<<", ">>", "(", ")", "[", "]", ".", "@", ",", "/", "|", "+", "-", "=", "<",
-    ">",
+    "//", "..", "!=", "<=", ">=", "<<", ">>", "(", ")", "[", "]", ".", "@", ",", "/", "|", "+", "-", "=",
+    "<", ">",
 ];
 
 /// Cuts an expression into tokens.
