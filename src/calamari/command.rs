@@ -1,12 +1,18 @@
 //! The commands and what each is called (5).
 
+pub mod apply_delta;
 pub mod clean;
 pub mod clean_packages;
 pub mod deploy_package;
+pub mod download_package;
+pub mod execute_manifest;
+pub mod extract_package;
 pub mod find_package;
+pub mod inputs;
 pub mod octodiff;
 pub mod register_package;
 pub mod run_script;
+pub mod transfer_package;
 
 use crate::command_line::CommandLine;
 use crate::failure::Failure;
@@ -22,7 +28,7 @@ pub enum Command {
     Step(fn(&mut Runner) -> Result<i32, Failure>),
 }
 
-const COMMANDS: [(&str, Command, &str); 9] = [
+const COMMANDS: [(&str, Command, &str); 16] = [
     (
         "deploy-package",
         Command::Step(deploy_package::run),
@@ -53,6 +59,38 @@ const COMMANDS: [(&str, Command, &str); 9] = [
         "release-package-lock",
         Command::Step(register_package::release),
         "Lets go of the packages of a task: --taskId=ID",
+    ),
+    (
+        "download-package",
+        Command::Step(download_package::run),
+        "Gives a package of the cache or of a folder to the step: --packageId=ID --packageVersion=VERSION --feedId=ID \
+         --feedUri=FOLDER [--forcePackageDownload]",
+    ),
+    (
+        "download-and-register-package",
+        Command::Step(download_package::run_and_register),
+        "The same, and notes its use: --taskId=ID",
+    ),
+    (
+        "apply-delta",
+        Command::Step(apply_delta::run),
+        "Makes a package of an older one and a delta: --basisFileName=FILE --fileHash=SHA1 --deltaFileName=FILE \
+         --newFileName=NAME [--skipVerification]",
+    ),
+    (
+        "transfer-package",
+        Command::Step(transfer_package::run),
+        "Copies the package of a step to a folder",
+    ),
+    (
+        "execute-manifest",
+        Command::Step(execute_manifest::run),
+        "Runs the instructions in Octopus.Steps.Manifest",
+    ),
+    (
+        "extract-package",
+        Command::Step(extract_package::run),
+        "Unpacks a package into ./staging: --pathToPackage=FILE [--extractedToPathOutputVariableName=NAME]",
     ),
     (
         "clean-packages",

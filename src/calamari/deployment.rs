@@ -58,44 +58,70 @@ impl<'a> Deployment<'a> {
     /// # Errors
     /// The journal cannot be written.
     pub fn record(&self, was_successful: bool, now: i64) -> Result<(), Failure> {
-        let variables = &self.runner.variables;
-        let (Some(journal), Some(extracted)) = (&self.runner.journal, &self.extracted) else {
+        let Some(extracted) = &self.extracted else {
             return Ok(());
         };
-        if variables.flag("Octopus.Action.SkipJournal", false)? {
-            return Ok(());
-        }
-        let mut packages = Vec::new();
-        for index in variables.collection().indexes("Octopus.Action.Package") {
-            let about = |name: &str| variables.text(&format!("Octopus.Action.Package[{index}].{name}"));
-            let id = about("PackageId")?;
-            if id.is_empty() {
-                return Err(Failure::expected(format!(
-                    "Deployed package must have an Id: the variable Octopus.Action.Package[{index}].PackageId is missing, so the \
-                     deployment journal cannot be written"
-                )));
-            }
-            packages.push(Package {
-                id,
-                version: about("PackageVersion")?,
-                deployed_from: about("OriginalPath")?,
-            });
-        }
-        let entry = Entry {
-            id: String::new(),
-            environment_id: variables.text("Octopus.Environment.Id")?,
-            tenant_id: variables.text("Octopus.Deployment.Tenant.Id")?,
-            project_id: variables.text("Octopus.Project.Id")?,
-            installed_on: Entry::stamp(now),
-            retention_policy_set: variables.text("OctopusRetentionPolicySet")?,
-            extracted_to: extracted.display().to_string(),
-            custom_installation_directory: variables
-                .text("Octopus.Action.Package.CustomInstallationDirectory")?,
+        let custom = self
+            .runner
+            .variables
+            .text("Octopus.Action.Package.CustomInstallationDirectory")?;
+        record_in(
+            self.runner,
+            &extracted.display().to_string(),
+            &custom,
             was_successful,
-            packages,
-        };
-        journal.append(&entry, &self.runner.log)
+            now,
+        )
     }
+}
+
+/// Writes down a deployment to these folders, unless told not to (8.2). `now` is seconds since 1970.
+///
+/// # Errors
+/// The journal cannot be written.
+pub fn record_in(
+    runner: &Runner,
+    extracted_to: &str,
+    custom: &str,
+    was_successful: bool,
+    now: i64,
+) -> Result<(), Failure> {
+    let variables = &runner.variables;
+    let Some(journal) = &runner.journal else {
+        return Ok(());
+    };
+    if variables.flag("Octopus.Action.SkipJournal", false)? {
+        return Ok(());
+    }
+    let mut packages = Vec::new();
+    for index in variables.collection().indexes("Octopus.Action.Package") {
+        let about = |name: &str| variables.text(&format!("Octopus.Action.Package[{index}].{name}"));
+        let id = about("PackageId")?;
+        if id.is_empty() {
+            return Err(Failure::expected(format!(
+                "Deployed package must have an Id: the variable Octopus.Action.Package[{index}].PackageId is missing, so the \
+                     deployment journal cannot be written"
+            )));
+        }
+        packages.push(Package {
+            id,
+            version: about("PackageVersion")?,
+            deployed_from: about("OriginalPath")?,
+        });
+    }
+    let entry = Entry {
+        id: String::new(),
+        environment_id: variables.text("Octopus.Environment.Id")?,
+        tenant_id: variables.text("Octopus.Deployment.Tenant.Id")?,
+        project_id: variables.text("Octopus.Project.Id")?,
+        installed_on: Entry::stamp(now),
+        retention_policy_set: variables.text("OctopusRetentionPolicySet")?,
+        extracted_to: extracted_to.to_owned(),
+        custom_installation_directory: custom.to_owned(),
+        was_successful,
+        packages,
+    };
+    journal.append(&entry, &runner.log)
 }
 
 /// Seconds since 1970.

@@ -63,6 +63,17 @@ impl PackageCache {
         self.folder.join(name.cache_name(&random))
     }
 
+    /// A name for a new file of this package below the folder of a feed, which is made when it is missing.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn new_file_of_feed(&self, feed_id: &str, name: &PackageFileName) -> Result<PathBuf, Failure> {
+        let folder = self.folder.join(feed_id);
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| Failure::at(&folder, "create the package cache", &error))?;
+        Ok(Self { folder }.new_file(name))
+    }
+
     /// Every package whose file name has the form of the cache, in the order of the paths.
     ///
     /// # Errors

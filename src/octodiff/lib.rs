@@ -14,7 +14,7 @@ pub use building::build_delta;
 pub use checksum::RollingChecksum;
 pub use delta::{Command, DeltaReader, explain};
 pub use error::Error;
-pub use patch::{Patch, apply_delta};
+pub use patch::{Patch, Patched, apply_delta};
 pub use signature::{Chunk, Signature, SignatureForm, build_signature};
 
 #[cfg(test)]

@@ -27,16 +27,21 @@ pub fn register(runner: &mut Runner) -> Result<i32, Failure> {
         )));
     }
     let package = PackageIdentity { id, version, path };
+    note_use(runner, &package);
+    Ok(SUCCESS)
+}
+
+/// Notes the use in the journal; what goes wrong is logged only.
+pub(crate) fn note_use(runner: &Runner, package: &PackageIdentity) {
     let registered = package_use::open(runner).and_then(|journal| {
         let lock = journal.lock()?;
-        journal.register(runner, &lock, &package)
+        journal.register(runner, &lock, package)
     });
     package_use::log_only(
         runner,
         "Unable to register package use for retention.",
         registered,
     );
-    Ok(SUCCESS)
 }
 
 /// Lets go of the packages of a task, and of those that other tasks held for too long.

@@ -2,15 +2,22 @@
 
 use crate::deployment::Deployment;
 use crate::failure::Failure;
+use crate::runner::Runner;
 use octostache::fold;
-use std::path::Path;
 
 /// Looks for the latest deployment of the same package, version and policy set.
 ///
 /// # Errors
 /// The journal cannot be read.
 pub fn check(deployment: &mut Deployment<'_>) -> Result<(), Failure> {
-    let runner = &mut *deployment.runner;
+    skip_installed(deployment.runner)
+}
+
+/// The same for a step that copies a package as it is.
+///
+/// # Errors
+/// The journal cannot be read.
+pub fn skip_installed(runner: &mut Runner) -> Result<(), Failure> {
     if !runner
         .variables
         .flag("Octopus.Action.Package.SkipIfAlreadyInstalled", false)?
@@ -34,10 +41,14 @@ pub fn check(deployment: &mut Deployment<'_>) -> Result<(), Failure> {
             .info("The previous attempt to deploy this package was not successful; re-deploying.");
         return Ok(());
     }
-    if !Path::new(&entry.extracted_to).is_dir() {
+    // A package that was only copied was never extracted.
+    let folder = match entry.extracted_to.as_str() {
+        "" => &entry.custom_installation_directory,
+        folder => folder,
+    };
+    if !runner.working_directory.join(folder).is_dir() {
         runner.log.info(&format!(
-            "The folder {} of the installed package is gone; re-deploying.",
-            entry.extracted_to
+            "The folder {folder} of the installed package is gone; re-deploying."
         ));
         return Ok(());
     }
@@ -45,7 +56,7 @@ pub fn check(deployment: &mut Deployment<'_>) -> Result<(), Failure> {
         .log
         .info("The package has already been installed on this machine, so installation will be skipped.");
     for name in super::installation_folder::OUTPUTS {
-        runner.tell_output(name, &entry.extracted_to);
+        runner.tell_output(name, folder);
     }
     runner
         .variables

@@ -2,7 +2,7 @@
 
 use crate::convention::extract_package::{limits, not_extracted};
 use crate::failure::Failure;
-use crate::package::{self, PackageFile};
+use crate::package::{self, Extracted, PackageFile};
 use crate::runner::Runner;
 use std::path::{Path, PathBuf};
 
@@ -135,11 +135,25 @@ fn stage_kind(runner: &mut Runner, kind: &Kind) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Unpacks a package into a folder below the working folder; files that are there already are replaced. The answer is the
+/// number of files.
+///
+/// # Errors
+/// The package cannot be unpacked.
+pub(crate) fn unpack_over(runner: &Runner, package: &Path, folder: &Path) -> Result<u64, Failure> {
+    let extracted = extracted(runner, package, ".package-staging")?;
+    move_over(&extracted.folder, folder)?;
+    Ok(extracted.files)
+}
+
 fn unpack(runner: &Runner, path: &Path, name: &str) -> Result<PathBuf, Failure> {
+    extracted(runner, path, name).map(|extracted| extracted.folder)
+}
+
+fn extracted(runner: &Runner, path: &Path, name: &str) -> Result<Extracted, Failure> {
     let package = PackageFile::open(path)?;
     let (folder, limits) = (&runner.working_directory, limits(runner)?);
     package::extract(path, package.archive, folder, name, limits, &runner.interruption)
-        .map(|extracted| extracted.folder)
         .map_err(|error| not_extracted(runner, path, &error))
 }
 
