@@ -28,7 +28,7 @@ pub enum Command {
     Step(fn(&mut Runner) -> Result<i32, Failure>),
 }
 
-const COMMANDS: [(&str, Command, &str); 16] = [
+const COMMANDS: &[(&str, Command, &str)] = &[
     (
         "deploy-package",
         Command::Step(deploy_package::run),
