@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use application::health_check::{self, Wanted};
 use application::task::{self, TaskFilter};
 use application::task_log::{self, Event, Kind, Node, Status, View};
 use application::{Error, List};
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::Shared;
 use crate::call::{Anonymous, Answer, Call};
+use crate::error::Failure;
 use crate::json::Body;
 use crate::parameter::Parameters;
 use crate::resource::{created, ok, page, resource};
@@ -115,14 +117,18 @@ async fn create(call: Call, Body(body): Body<NewTask>) -> Answer {
             _ => Vec::new(),
         }
     };
-    let task = task::start_health_check(
-        &call.context,
-        &call.actor,
-        &call.space,
-        &wanted("MachineIds"),
-        wanted("EnvironmentId").first().map(String::as_str),
-    )
-    .await?;
+    let time_limit = match wanted("Timeout").first().or(wanted("MachineTimeout").first()) {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|error: domain::time::NotATime| {
+            Failure(Error::invalid(format!("The argument 'Timeout': {error}")))
+        })?),
+    };
+    let wanted = Wanted {
+        machine_ids: wanted("MachineIds"),
+        environment_id: wanted("EnvironmentId").first().cloned(),
+        time_limit,
+    };
+    let task = health_check::start(&call.context, &call.actor, &call.space, &wanted).await?;
     Ok(created(render(&task, &call.base(), call.context.clock.now())))
 }
 

@@ -13,6 +13,7 @@ pub mod environment;
 mod error;
 pub mod event;
 pub mod feed;
+pub mod health_check;
 mod identifier;
 pub mod lifecycle;
 mod list;

@@ -411,7 +411,7 @@ async fn store(
     session.commit().await?;
     machines.changed().await;
     if !machine.is_disabled && (is_registration || is_elsewhere) {
-        crate::task::queue_health_check(context, actor, space, std::slice::from_ref(&machine)).await?;
+        crate::health_check::of_machines(context, actor, space, std::slice::from_ref(&machine)).await?;
     }
     Ok(Registered {
         machine,

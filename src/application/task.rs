@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use domain::event::Message;
-use domain::machine::Machine;
 use domain::permission::Permission;
-use domain::server_task::{ServerTask, TaskKind, TaskState};
-use domain::{EnvironmentId, ServerTaskId, SpaceId, Timestamp};
-use serde_json::{Value, json};
+use domain::server_task::{ServerTask, TaskState};
+use domain::{ServerTaskId, SpaceId, Timestamp};
+use serde_json::Value;
+use storage::Session;
 use storage::server_task::{self, NewTask};
 
 use crate::event::record;
-use crate::machine::MachineFilter;
 use crate::{Actor, Context, Error, List, Result, Slice};
 
 /// The topic on which the engine waits for new tasks.
@@ -165,114 +164,23 @@ pub async fn cancel(context: &Context, actor: &Actor, space: &SpaceId, id: &str)
     get(context, actor, space, id).await
 }
 
-/// Starts a health check of the machines named, or of those of an environment, or of all.
-///
-/// # Errors
-/// Without TaskCreate; [`Error::Invalid`] when there is no such machine.
-pub async fn start_health_check(
+/// Enqueues a task, inside a transaction that is already there. The engine is told once it is committed.
+pub(crate) async fn enqueue(
     context: &Context,
     actor: &Actor,
+    session: &mut Session,
     space: &SpaceId,
-    machine_ids: &[String],
-    environment_id: Option<&str>,
-) -> Result<ServerTask> {
-    actor.require(Permission::TaskCreate)?;
-    let filter = MachineFilter {
-        usual: crate::Filter {
-            ids: machine_ids.to_vec(),
-            ..crate::Filter::default()
-        },
-        environment_ids: environment_id.map(str::to_string).into_iter().collect(),
-        is_disabled: Some(false),
-        ..MachineFilter::default()
-    };
-    let machines = crate::machine::list(context, actor, space, &filter, Slice::ALL)
-        .await?
-        .items;
-    let unknown: Vec<String> = machine_ids
-        .iter()
-        .filter(|id| {
-            !machines
-                .iter()
-                .any(|machine| machine.id.as_str().eq_ignore_ascii_case(id))
-        })
-        .map(|id| format!("The machine '{id}' does not exist in this space, or it is disabled."))
-        .collect();
-    if !unknown.is_empty() {
-        return Err(Error::Invalid(unknown));
-    }
-    if machines.is_empty() {
-        return Err(Error::invalid(
-            "There is no enabled machine to check. Register one first.",
-        ));
-    }
-    queue_health_check(context, actor, space, &machines).await
-}
-
-/// Enqueues a health check of these machines.
-///
-/// # Errors
-/// When the database fails.
-pub async fn queue_health_check(
-    context: &Context,
-    actor: &Actor,
-    space: &SpaceId,
-    machines: &[Machine],
-) -> Result<ServerTask> {
-    let description = match machines {
-        [one] => format!("Check the health of {}", one.name),
-        many => format!("Check the health of {} machines", many.len()),
-    };
-    let ids: Vec<&str> = machines.iter().map(|machine| machine.id.as_str()).collect();
-    let environments: Vec<&EnvironmentId> = machines
-        .iter()
-        .flat_map(|machine| &machine.environment_ids)
-        .collect();
-    let environment_id = match environments.as_slice() {
-        [first, rest @ ..] if rest.iter().all(|other| other == first) => Some(first.to_string()),
-        _ => None,
-    };
-    let new = NewTask {
-        task: ServerTask {
-            space_id: Some(space.clone()),
-            name: TaskKind::Health,
-            description,
-            arguments: BTreeMap::from([("MachineIds".to_string(), json!(ids))]),
-            ..ServerTask::default()
-        },
-        environment_id,
-        ..NewTask::default()
-    };
-    enqueue(context, actor, space, new).await
-}
-
-/// Gives a task its id, enqueues it and tells the engine.
-async fn enqueue(context: &Context, actor: &Actor, space: &SpaceId, new: NewTask) -> Result<ServerTask> {
-    let new = with_id(context, new).await?;
-    let mut session = context.database.write().await?;
-    let now = context.clock.now();
-    server_task::insert(&mut session, &new, now).await?;
-    let related: Vec<String> = match new.task.arguments.get("MachineIds") {
-        Some(Value::Array(ids)) => ids.iter().filter_map(Value::as_str).map(str::to_string).collect(),
+    new: &NewTask,
+) -> Result<()> {
+    server_task::insert(session, new, context.clock.now()).await?;
+    let related: Vec<&str> = match new.task.arguments.get("MachineIds") {
+        Some(Value::Array(ids)) => ids.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
-    let related: Vec<&str> = related.iter().map(String::as_str).collect();
     let told = Message::new("The task ")
         .name(&new.task.id, &new.task.description)
         .text(" was queued.");
-    record(
-        context,
-        actor,
-        &mut session,
-        Some(space),
-        "TaskQueued",
-        told,
-        &related,
-    )
-    .await?;
-    session.commit().await?;
-    context.notifier.notify(QUEUE);
-    Ok(new.task)
+    record(context, actor, session, Some(space), "TaskQueued", told, &related).await
 }
 
 /// The id of a new task, and a day to start it in when nothing else is said (`deployments.md` 7.4).

@@ -63,6 +63,10 @@ impl Queue {
             if tidied.is_none_or(|then| then.elapsed() >= TIDY) {
                 tidied = Some(tokio::time::Instant::now());
                 told(self.tidy().await, "the queue could not be tidied");
+                told(
+                    application::health_check::queue_due(&self.context).await,
+                    "health checks that are due could not be queued",
+                );
             }
             while tasks.try_join_next().is_some() {}
             told(
@@ -280,7 +284,7 @@ impl Queue {
     }
 }
 
-fn told(result: storage::Result<()>, what: &str) {
+fn told(result: std::result::Result<(), impl std::fmt::Display>, what: &str) {
     if let Err(error) = result {
         tracing::warn!(%error, "{what}");
     }

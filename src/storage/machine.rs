@@ -25,6 +25,12 @@ crate::statements! {
                   h.shell_version, h.architecture, h.agent_version
            from machine m left join machine_health h on h.machine_id = m.id
            where m.space_id = $1 and m.deregistered_at is null order by m.name_key";
+    NOT_CHECKED_SINCE = "select m.*, h.health_status, h.status_summary, h.has_latest_calamari, h.operating_system, h.shell_name,
+                                h.shell_version, h.architecture, h.agent_version
+                         from machine m left join machine_health h on h.machine_id = m.id
+                         where m.space_id = $1 and m.deregistered_at is null
+                           and (h.checked_at is null or h.checked_at < $2)
+                         order by m.name_key";
     FIND = "select m.*, h.health_status, h.status_summary, h.has_latest_calamari, h.operating_system, h.shell_name,
                    h.shell_version, h.architecture, h.agent_version
             from machine m left join machine_health h on h.machine_id = m.id
@@ -144,6 +150,19 @@ pub async fn bury(session: &mut Session, space: &SpaceId, id: &MachineId, now: i
 /// When the database fails.
 pub async fn all(session: &mut Session, space: &SpaceId) -> Result<Vec<Machine>> {
     let rows = session.fetch_all(ALL, vec![space.as_str().into()]).await?;
+    rows.iter()
+        .map(|row| read(row).map(|stored| stored.machine))
+        .collect()
+}
+
+/// The live machines of a space whose health was not looked at since a time, by name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn not_checked_since(session: &mut Session, space: &SpaceId, time: i64) -> Result<Vec<Machine>> {
+    let rows = session
+        .fetch_all(NOT_CHECKED_SINCE, vec![space.as_str().into(), time.into()])
+        .await?;
     rows.iter()
         .map(|row| read(row).map(|stored| stored.machine))
         .collect()

@@ -5,7 +5,19 @@ use crate::database::Session;
 
 crate::statements! {
     TAKE = "insert into schedule_run (schedule, due_at) values ($1, $2) on conflict (schedule, due_at) do nothing";
+    IS_TAKEN = "select 1 as found from schedule_run where schedule = $1 and due_at = $2";
     FORGET = "delete from schedule_run where schedule = $1 and due_at < $2";
+}
+
+/// Whether somebody has taken this time of a schedule.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_taken(session: &mut Session, schedule: &str, due_at: i64) -> Result<bool> {
+    let found = session
+        .fetch_optional(IS_TAKEN, vec![schedule.into(), due_at.into()])
+        .await?;
+    Ok(found.is_some())
 }
 
 /// Whether this call is the first for this time of a schedule. To be called in the transaction that enqueues the work.

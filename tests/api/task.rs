@@ -111,7 +111,7 @@ on_both_engines! {
         let body = json!({ "Name": "health", "Description": "", "Arguments": { "machineIds": ["machines-2"], "Timeout": "00:05:00" } });
         let answer = server.post("/api/tasks", body).await;
         assert_eq!((answer.status, &answer.headers["location"]), (201, &"/api/Spaces-1/tasks/ServerTasks-3".parse().expect("a header")));
-        assert_eq!(answer.body["Arguments"]["MachineIds"], json!(["Machines-2"]));
+        assert_eq!(answer.body["Arguments"], json!({ "MachineIds": ["Machines-2"], "Timeout": "00:05:00" }));
         let body = json!({ "Name": "Health", "Arguments": { "EnvironmentId": "Environments-1" } });
         let task = server.post(TASKS, body).await.fine();
         assert_eq!(task["Arguments"]["MachineIds"], json!(["Machines-1", "Machines-2"]));
@@ -120,11 +120,37 @@ on_both_engines! {
             let text = server.post(TASKS, json!({ "Name": "Health", "Arguments": arguments })).await.refused(400);
             assert!(text.contains(part), "{text}");
         }
+        for span in ["soon", "00:00:00"] {
+            let body = json!({ "Name": "Health", "Arguments": { "Timeout": span } });
+            assert!(server.post(TASKS, body).await.refused(400).contains("'Timeout'"), "{span}");
+        }
         for name in ["Backup", "Deploy", ""] {
             assert!(server.post(TASKS, json!({ "Name": name })).await.refused(400).contains("cannot be started here"), "{name}");
         }
         let events = server.get("/api/events?regarding=ServerTasks-3").await.fine();
         assert_eq!(all(&events, "Message"), ["The task Check the health of web02 was queued."]);
+    }
+
+    async fn machines_are_looked_at_every_interval_of_their_policy(database: TestDatabase) {
+        let server = start(&database).await;
+        let checks = async || server.get(&format!("{TASKS}?name=Health")).await.fine()["TotalResults"].clone();
+        let due = async || application::health_check::queue_due(&server.context).await.unwrap();
+        const HOUR: i64 = 3_600_000;
+        assert_eq!(checks().await, 2, "one for each registration");
+        due().await;
+        assert_eq!(checks().await, 3, "nobody has looked at them yet");
+        assert_eq!(server.get(&format!("{TASKS}/ServerTasks-3")).await.fine()["Arguments"]["MachineIds"], json!(["Machines-1", "Machines-2"]));
+        due().await;
+        assert_eq!(checks().await, 3, "this hour is taken");
+        server.clock.advance(HOUR);
+        let health = storage::machine::Health::default();
+        let mut session = server.context.database.write().await.unwrap();
+        storage::machine::save_health(&mut session, &"Machines-2".parse().unwrap(), &health, server.context.clock.now()).await.unwrap();
+        session.commit().await.unwrap();
+        let (one, other) = tokio::join!(due(), due());
+        let ((), ()) = (one, other);
+        assert_eq!(checks().await, 4, "two nodes queue it once");
+        assert_eq!(server.get(&format!("{TASKS}/ServerTasks-4")).await.fine()["Arguments"]["MachineIds"], json!(["Machines-1"]));
     }
 
     async fn a_task_is_cancelled_before_it_begins(database: TestDatabase) {

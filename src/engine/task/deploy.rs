@@ -70,7 +70,7 @@ pub async fn run(work: &Work) -> Result<()> {
     if !renewed.is_empty() {
         // Their health says that the runner is missing; the check is only a courtesy.
         let check =
-            application::task::queue_health_check(&work.context, &Actor::System, &space, &renewed).await;
+            application::health_check::of_machines(&work.context, &Actor::System, &space, &renewed).await;
         if let Err(error) = check {
             tracing::warn!(%error, "the health of machines with a new runner could not be checked");
         }

@@ -88,8 +88,9 @@ async fn check(
         .iter()
         .find(|policy| policy.id == machine.machine_policy_id);
     let policy = policy.or_else(|| policies.iter().find(|policy| policy.is_default));
+    let limit = time_limit(work);
     let looked = tokio::select! {
-        looked = tokio::time::timeout(MACHINE_TIME, look(work, machine, policy, policies, &own_block)) => looked,
+        looked = tokio::time::timeout(limit, look(work, machine, policy, policies, &own_block)) => looked,
         () = work.stop.lost.cancelled() => return Err(Error::LeaseLost),
         () = work.stop.cancelling.cancelled() => {
             work.log.end(&own_block, Status::Canceled)?;
@@ -98,7 +99,10 @@ async fn check(
     };
     let health = match looked {
         Ok(health) => health?,
-        Err(_) => unavailable(machine, "The machine did not answer within five minutes."),
+        Err(_) => unavailable(
+            machine,
+            &format!("The machine did not answer within {} s.", limit.as_secs()),
+        ),
     };
     let (status, error) = match health.status {
         HealthStatus::Healthy | HealthStatus::Unknown => {
@@ -140,6 +144,16 @@ async fn check(
     }
     work.log.end(&own_block, status)?;
     Ok((status, error))
+}
+
+/// How long each machine may take: what whoever started the check said, at most [`MACHINE_TIME`].
+fn time_limit(work: &Work) -> Duration {
+    let said = work.task.arguments.get("Timeout").and_then(Value::as_str);
+    let said = said.and_then(|text| text.parse::<domain::TimeSpan>().ok());
+    let said = said
+        .and_then(|span| u64::try_from(span.0).ok())
+        .filter(|span| *span > 0);
+    said.map_or(MACHINE_TIME, |span| Duration::from_millis(span).min(MACHINE_TIME))
 }
 
 async fn look(

@@ -12,7 +12,9 @@ use super::placeholder::Placeholders;
 static MODE: LazyLock<Regex> = LazyLock::new(|| expression(r"^##octopus\[(std(?:out|err)-[a-z]+)\]$"));
 /// A line that is a service message and nothing else.
 static MESSAGE: LazyLock<Regex> = LazyLock::new(|| {
-    expression(r#"^##octopus\[([\w-]+)((?:\s+[\w-]+\s*=\s*(?:'[^'\n]*'|"(?:<b64:[^\n]*?>|[^"\n]*)"))*)\s*\]$"#)
+    expression(
+        r#"^##octopus\[([\w-]+)((?:\s+[\w-]+\s*=\s*(?:'[^'\n]*'|"(?:<b64:[^\n]*?>|[^"\n]*)"))*)\s*\]$"#,
+    )
 });
 static ATTRIBUTE: LazyLock<Regex> =
     LazyLock::new(|| expression(r#"([\w-]+)\s*=\s*(?:'([^'\n]*)'|"(<b64:[^\n]*?>|[^"\n]*)")"#));
