@@ -14,8 +14,12 @@ pub enum File {
     New,
     /// The difference.
     Delta,
-    /// What is made of basis and delta.
+    /// What is made of basis and delta, or of chunks.
     Result,
+    /// The list of a file's chunks.
+    Manifest,
+    /// A manifest with the chunks that the receiver lacks.
+    Bundle,
 }
 
 impl fmt::Display for File {
@@ -26,6 +30,8 @@ impl fmt::Display for File {
             Self::New => "new",
             Self::Delta => "delta",
             Self::Result => "result",
+            Self::Manifest => "manifest",
+            Self::Bundle => "bundle",
         })
     }
 }
@@ -120,6 +126,18 @@ pub enum Error {
         /// What came out, in hex.
         actual: String,
     },
+    /// A chunk is nowhere, or what is in its place has another hash.
+    #[error(
+        "The chunk {hash} of {length} bytes at byte {offset} of the new file is not there any more, or damaged. Send the whole file."
+    )]
+    MissingChunk {
+        /// Its SHA-256 hash, in hex.
+        hash: String,
+        /// In bytes.
+        length: u32,
+        /// Where it belongs.
+        offset: u64,
+    },
     /// Reading or writing failed.
     #[error("The {file} file could not be {action}: {source}")]
     Io {
@@ -150,7 +168,7 @@ impl Error {
             Self::Io { .. } | Self::CutShort { .. } | Self::NegativeStart { .. } => 1,
             Self::Corrupt { .. } | Self::NewerFormat { .. } | Self::TooLarge { .. } => 2,
             Self::UnknownAlgorithm { .. } | Self::NegativeLength { .. } => 3,
-            Self::ChunkSize { .. } | Self::Verification { .. } => 4,
+            Self::ChunkSize { .. } | Self::Verification { .. } | Self::MissingChunk { .. } => 4,
         }
     }
 

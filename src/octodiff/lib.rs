@@ -2,6 +2,7 @@
 
 mod building;
 pub mod checksum;
+pub mod chunk;
 mod commands;
 pub mod delta;
 pub mod error;

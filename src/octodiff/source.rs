@@ -94,24 +94,30 @@ impl<R: Read> Source<R> {
         Ok(bytes)
     }
 
-    /// A text behind its length in groups of seven bits.
-    pub(crate) fn name(&mut self, what: &'static str) -> Result<Vec<u8>, Error> {
+    /// A number in groups of seven bits, low ones first.
+    pub(crate) fn length(&mut self, what: &'static str) -> Result<u64, Error> {
         let mut length = 0u64;
         for shift in (0..35).step_by(7) {
             let byte = self.byte(what)?;
             length |= u64::from(byte & 0x7F) << shift;
             if byte & 0x80 == 0 {
-                let name = self.bytes(length.min(LONGEST_NAME))?;
-                return if length > LONGEST_NAME {
-                    Err(self.corrupt("the name of an algorithm is too long"))
-                } else if (name.len() as u64) < length {
-                    Err(self.cut_short(what))
-                } else {
-                    Ok(name)
-                };
+                return Ok(length);
             }
         }
-        Err(self.corrupt("the length of a name has too many bytes"))
+        Err(self.corrupt("a length has too many bytes"))
+    }
+
+    /// A text behind its length.
+    pub(crate) fn name(&mut self, what: &'static str) -> Result<Vec<u8>, Error> {
+        let length = self.length(what)?;
+        if length > LONGEST_NAME {
+            return Err(self.corrupt("the name of an algorithm is too long"));
+        }
+        let name = self.bytes(length)?;
+        if (name.len() as u64) < length {
+            return Err(self.cut_short(what));
+        }
+        Ok(name)
     }
 }
 

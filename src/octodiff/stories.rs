@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::*;
 
 /// The generator of the recorded cases.
-fn random(seed: u64, count: usize) -> Vec<u8> {
+pub(crate) fn random(seed: u64, count: usize) -> Vec<u8> {
     let mut x = seed;
     let mut bytes = Vec::with_capacity(count + 8);
     while bytes.len() < count {
