@@ -105,6 +105,29 @@ const COMMANDS: &[(&str, Command, &str)] = &[
     ("version", Command::Plain(|_, _| {}), "Prints the version"),
 ];
 
+/// Commands of the original that are not here, and why.
+pub const REFUSED: [(&str, &str); 13] = [
+    (
+        "deploy-java-archive",
+        "it needs the Java tools of the original; use deploy-package, or a script",
+    ),
+    ("java-library", "it calls the Java helper library of the original"),
+    ("health-check", "the Server checks a machine with a script"),
+    ("import-certificate", "it needs Windows"),
+    ("authenticate-to-kubernetes", KUBERNETES),
+    ("kubernetes-apply-raw-yaml", KUBERNETES),
+    ("kubernetes-kustomize", KUBERNETES),
+    ("kubernetes-target-discovery", KUBERNETES),
+    ("kubernetes-verify-resources", KUBERNETES),
+    ("helm-upgrade", KUBERNETES),
+    ("update-argo-cd-app-images", GIT),
+    ("update-argo-cd-app-manifests", GIT),
+    ("commit-to-git", GIT),
+];
+
+const KUBERNETES: &str = "call kubectl or helm in a script";
+const GIT: &str = "call git in a script";
+
 /// The command of this name.
 ///
 /// # Errors
@@ -115,6 +138,9 @@ pub fn named(name: &str) -> Result<Command, Failure> {
         .find(|(known, ..)| *known == name)
         .map(|(_, command, _)| *command)
         .ok_or_else(|| {
+            if let Some((name, reason)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
+                return Failure::expected(format!("The command {name} is not part of this runner: {reason}"));
+            }
             let asked = match name {
                 "" => "No command was given".to_owned(),
                 _ => format!("Could not find the command {name}"),

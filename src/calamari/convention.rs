@@ -27,6 +27,15 @@ impl Convention {
     pub const fn new(name: &'static str, run: fn(&mut Deployment<'_>) -> Result<(), Failure>) -> Self {
         Self { name, run }
     }
+
+    /// Does it, and says so.
+    ///
+    /// # Errors
+    /// Those of the convention.
+    pub fn apply(&self, deployment: &mut Deployment<'_>) -> Result<(), Failure> {
+        deployment.runner.log.verbose(&format!("Stage: {}", self.name));
+        (self.run)(deployment)
+    }
 }
 
 /// When a script runs.

@@ -3,6 +3,7 @@
 use crate::command_line::CommandLine;
 use crate::failure::Failure;
 use crate::log::Log;
+use crate::service_message::ServiceMessage;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -49,42 +50,101 @@ impl Isolation {
         }
         log.verbose(&format!(
             "Acquiring script isolation mutex {name} with {} lock",
-            if exclusive { "Exclusive" } else { "Shared" }
+            kind(exclusive)
         ));
-        let path = Path::new(home).join(format!("ScriptIsolation.{name}.lock"));
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .read(true)
-            .open(&path)
-            .map_err(|error| Failure::at(&path, "open the lock file", &error))?;
+        let file_name = format!("ScriptIsolation.{name}.lock");
         let patience = line.option("scriptIsolationTimeout").and_then(time_span);
-        let started = Instant::now();
-        for attempt in 0.. {
-            let taken = if exclusive {
-                file.try_lock()
-            } else {
-                file.try_lock_shared()
-            };
-            match taken {
-                Ok(()) => return Ok(Some(Self { _file: file })),
-                Err(TryLockError::Error(error)) => return Err(Failure::at(&path, "lock", &error)),
-                Err(TryLockError::WouldBlock) => {}
+        let path = Path::new(home).join(&file_name);
+        let failure = match wait(&path, exclusive, patience) {
+            Ok(file) => return Ok(Some(Self { _file: file })),
+            Err(Stopped::Failed(failure)) => return Err(failure),
+            Err(Stopped::Unsupported(reason)) => reason,
+        };
+        // The file system of the agent's folder has no such locks: what comes nearest is better than none.
+        let asked = kind(exclusive);
+        if !exclusive && let Ok(file) = wait(&path, true, patience) {
+            alert(log, asked, "Exclusive", false, &failure);
+            return Ok(Some(Self { _file: file }));
+        }
+        let elsewhere = std::env::temp_dir().join(&file_name);
+        match wait(&elsewhere, exclusive, patience) {
+            Ok(file) => {
+                alert(log, asked, asked, true, &failure);
+                Ok(Some(Self { _file: file }))
             }
-            let delay = Duration::from_millis(*DELAYS.get(attempt).unwrap_or(&500));
-            match patience {
-                Some(patience) if started.elapsed() + delay > patience => break,
-                _ => std::thread::sleep(delay),
+            Err(Stopped::Failed(failure)) => Err(failure),
+            Err(Stopped::Unsupported(_)) => {
+                alert(log, asked, "None", true, &failure);
+                Ok(None)
             }
         }
-        Err(Failure::unexpected(format!(
-            "Lock acquisition failed: another script of this agent holds {} for longer than the {} s that this one may wait; \
-             run it again when that one is done",
-            path.display(),
-            started.elapsed().as_secs()
-        )))
     }
+}
+
+/// Why there is no lock.
+enum Stopped {
+    /// The file system has no such locks.
+    Unsupported(String),
+    /// The time is over.
+    Failed(Failure),
+}
+
+fn kind(exclusive: bool) -> &'static str {
+    if exclusive { "Exclusive" } else { "Shared" }
+}
+
+fn alert(log: &Log, asked: &str, taken: &str, elsewhere: bool, reason: &str) {
+    log.warning(&format!(
+        "The script isolation lock could not be taken as asked ({asked}): {reason}; taken: {taken}"
+    ));
+    log.message(&ServiceMessage::new(
+        "calamari-script-isolation-alert",
+        &[
+            ("requestedType", asked),
+            ("enforcedType", taken),
+            ("fallbackUsed", if elsewhere { "True" } else { "False" }),
+            ("capabilityInfo", reason),
+        ],
+    ));
+}
+
+fn wait(path: &Path, exclusive: bool, patience: Option<Duration>) -> Result<File, Stopped> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .read(true)
+        .open(path)
+        .map_err(|error| Stopped::Failed(Failure::at(path, "open the lock file", &error)))?;
+    let started = Instant::now();
+    for attempt in 0.. {
+        let taken = if exclusive {
+            file.try_lock()
+        } else {
+            file.try_lock_shared()
+        };
+        match taken {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => {
+                return Err(Stopped::Unsupported(format!(
+                    "Could not lock {}: {error}",
+                    path.display()
+                )));
+            }
+            Err(TryLockError::WouldBlock) => {}
+        }
+        let delay = Duration::from_millis(*DELAYS.get(attempt).unwrap_or(&500));
+        match patience {
+            Some(patience) if started.elapsed() + delay > patience => break,
+            _ => std::thread::sleep(delay),
+        }
+    }
+    Err(Stopped::Failed(Failure::unexpected(format!(
+        "Lock acquisition failed: another script of this agent holds {} for longer than the {} s that this one may wait; \
+         run it again when that one is done",
+        path.display(),
+        started.elapsed().as_secs()
+    ))))
 }
 
 /// `[d.]hh:mm:ss[.fraction]`; none when it is not one.

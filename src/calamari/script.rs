@@ -116,6 +116,9 @@ impl Syntax {
     }
 }
 
+/// A help of the original for finding faults in a script, which leaves secrets behind.
+const COPY_WITH_KEY: &str = "Octopus.Calamari.CopyWorkingDirectoryIncludingKeyTo";
+
 /// Runs a script file in its own folder and takes over the output variables that it sets.
 ///
 /// # Errors
@@ -128,6 +131,11 @@ pub fn run(runner: &mut Runner, script: &Path, parameters: &str) -> Result<Ended
             "The script {} does not exist; check its name",
             script.display()
         )));
+    }
+    if runner.variables.filled(COPY_WITH_KEY)?.is_some() {
+        runner.log.warning(&format!(
+            "{COPY_WITH_KEY} is not followed: the copy would hold every sensitive value in clear"
+        ));
     }
     rewrite(script)?;
     let folder = script.parent().unwrap_or(Path::new("."));

@@ -105,7 +105,7 @@ fn all(deployment: &mut Deployment<'_>, conventions: &[Convention]) -> Result<()
         if deployment.skips_the_rest()? {
             break;
         }
-        begin(deployment, convention)?;
+        convention.apply(deployment)?;
         if let Some(signal) = deployment.runner.interruption.signal() {
             return Err(Failure {
                 message: format!("The deployment was asked to stop (signal {signal})"),
@@ -114,14 +114,6 @@ fn all(deployment: &mut Deployment<'_>, conventions: &[Convention]) -> Result<()
         }
     }
     Ok(())
-}
-
-fn begin(deployment: &mut Deployment<'_>, convention: &Convention) -> Result<(), Failure> {
-    deployment
-        .runner
-        .log
-        .verbose(&format!("Stage: {}", convention.name));
-    (convention.run)(deployment)
 }
 
 fn roll_back(deployment: &mut Deployment<'_>, failure: &Failure) {
@@ -145,7 +137,7 @@ fn roll_back(deployment: &mut Deployment<'_>, failure: &Failure) {
     let rolled_back = ROLL_BACK
         .iter()
         .filter(|_| !stopped)
-        .try_for_each(|convention| begin(deployment, convention))
+        .try_for_each(|convention| convention.apply(deployment))
         .and_then(|()| all(deployment, &CLEAN_UP));
     for outcome in [rolled_back, deployment.record(false, now())] {
         if let Err(second) = outcome

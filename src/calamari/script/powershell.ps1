@@ -169,8 +169,9 @@ function Execute-WithRetry([ScriptBlock]$command, [int]$maxFailures = 3, [int]$s
 
 function __OctopusReadVariables([string]$encoded) {
     $all = New-Object 'System.Collections.Generic.Dictionary[String,String]' ([System.StringComparer]::OrdinalIgnoreCase)
-    foreach ($entry in (ConvertFrom-Json -InputObject (__OctopusText $encoded) -AsHashtable -Depth 4)) {
-        $all[$entry[0]] = $entry[1]
+    foreach ($line in ($encoded -split ' ')) {
+        $name, $value = $line -split ':', 2
+        $all[(__OctopusText $name)] = __OctopusText $value
     }
     , $all
 }
@@ -179,9 +180,9 @@ function __OctopusSetGlobals {
     foreach ($name in @($OctopusParameters.Keys)) {
         if ($name.Contains('[')) { continue }
         $reduced = $name -replace '[^A-Za-z0-9_]', ''
-        foreach ($global in @($reduced, ($reduced -replace '_', '')) | Select-Object -Unique) {
-            if ($global -ne '' -and -not (Test-Path -LiteralPath "variable:global:$global")) {
-                Set-Variable -Name $global -Value $OctopusParameters[$name] -Scope Global
+        foreach ($short in @($reduced, ($reduced -replace '_', '')) | Select-Object -Unique) {
+            if ($short -ne '' -and -not (Test-Path -LiteralPath "variable:global:$short")) {
+                Set-Variable -Name $short -Value $OctopusParameters[$name] -Scope Global
             }
         }
     }
@@ -220,8 +221,8 @@ $global:OctopusParameters = __OctopusReadVariables '@VALUES@'
 __OctopusSetGlobals
 __OctopusSetProxy
 if ($OctopusParameters['Octopus.Action.Script.SuppressEnvironmentLogging'] -cne 'True') { __OctopusLogEnvironment }
-foreach ($__octopusModule in (ConvertFrom-Json -InputObject (__OctopusText '@MODULES@'))) {
-    Import-Module -Name $__octopusModule -DisableNameChecking
+foreach ($__octopusModule in ('@MODULES@' -split ' ')) {
+    if ($__octopusModule -ne '') { Import-Module -Name (__OctopusText $__octopusModule) -DisableNameChecking }
 }
 @DEBUG@
 try {

@@ -6,7 +6,6 @@ use crate::failure::Failure;
 use crate::variables::Variables;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 const PROGRAM: &str = include_str!("powershell.ps1");
@@ -24,22 +23,25 @@ pub(super) fn text(
     modules: &[PathBuf],
     variables: &Variables,
 ) -> Result<String, Failure> {
-    let values: Vec<Value> = variables
+    let encoded = |text: &str| STANDARD.encode(text);
+    let values: Vec<String> = variables
         .collection()
         .iter()
-        .filter_map(|(name, _)| Some(json!([name, variables.text(name).ok()?])))
+        .filter_map(|(name, _)| {
+            let value = variables.text(name).ok()?;
+            Some(format!("{}:{}", encoded(name), encoded(&value)))
+        })
         .collect();
     let modules: Vec<String> = modules
         .iter()
-        .map(|module| module.display().to_string())
+        .map(|module| encoded(&module.to_string_lossy()))
         .collect();
-    let encoded = |text: &str| STANDARD.encode(text);
     Ok(PROGRAM
         .replace("@SELF@", &encoded(&path.to_string_lossy()))
         .replace("@SCRIPT@", &encoded(&script.to_string_lossy()))
-        .replace("@MODULES@", &encoded(&json!(modules).to_string()))
+        .replace("@MODULES@", &modules.join(" "))
         .replace("@DEBUG@", &debugging(variables)?)
-        .replace("@VALUES@", &encoded(&Value::Array(values).to_string()))
+        .replace("@VALUES@", &values.join(" "))
         // Last, so that nothing in it is taken for a mark.
         .replace("@PARAMETERS@", &parameters.replace("\r\n", "\n")))
 }
@@ -127,7 +129,8 @@ mod tests {
         )
         .expect("text");
         assert!(!text.contains("Remove-Item x"), "{text}");
-        let values = STANDARD.encode(r#"[["A","'; Remove-Item x #"],["B","'; Remove-Item x #"]]"#);
+        let hostile = STANDARD.encode("'; Remove-Item x #");
+        let values = format!("QQ==:{hostile} Qg==:{hostile}");
         assert!(
             text.contains(&format!("__OctopusReadVariables '{values}'")),
             "{text}"
