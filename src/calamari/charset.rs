@@ -289,7 +289,7 @@ fn wide(bytes: &[u8], unit: impl Fn([u8; 2]) -> u16) -> (String, bool) {
             decoded.unwrap_or(char::REPLACEMENT_CHARACTER)
         })
         .collect();
-    if bytes.len() % 2 != 0 {
+    if !bytes.len().is_multiple_of(2) {
         text.push(char::REPLACEMENT_CHARACTER);
     }
     (text, bad)
@@ -305,7 +305,7 @@ fn widest(bytes: &[u8], unit: impl Fn([u8; 4]) -> u32) -> (String, bool) {
             decoded.unwrap_or(char::REPLACEMENT_CHARACTER)
         })
         .collect();
-    if bytes.len() % 4 != 0 {
+    if !bytes.len().is_multiple_of(4) {
         text.push(char::REPLACEMENT_CHARACTER);
     }
     (text, bad)

@@ -1,5 +1,6 @@
 //! The commands and what each is called (5).
 
+pub mod apply_chunks;
 pub mod apply_delta;
 pub mod clean;
 pub mod clean_packages;
@@ -76,6 +77,16 @@ const COMMANDS: &[(&str, Command, &str)] = &[
         Command::Step(apply_delta::run),
         "Makes a package of an older one and a delta: --basisFileName=FILE --fileHash=SHA1 --deltaFileName=FILE \
          --newFileName=NAME [--skipVerification]",
+    ),
+    (
+        "find-chunks",
+        Command::Step(apply_chunks::find),
+        "Tells which chunks of a package are in no package of the cache: --manifestFileName=FILE --newFileName=NAME",
+    ),
+    (
+        "apply-chunks",
+        Command::Step(apply_chunks::apply),
+        "Makes a package of the cache and the chunks that were missing: --bundleFileName=FILE --newFileName=NAME",
     ),
     (
         "transfer-package",

@@ -15,7 +15,7 @@ pub struct CommandLine {
 }
 
 /// Every option that takes a value.
-const OPTIONS: [&str; 38] = [
+const OPTIONS: [&str; 40] = [
     "variables",
     "variablesPassword",
     "sensitiveVariables",
@@ -41,6 +41,8 @@ const OPTIONS: [&str; 38] = [
     "basisFileName",
     "fileHash",
     "deltaFileName",
+    "manifestFileName",
+    "bundleFileName",
     "newFileName",
     "feedId",
     "feedUri",

@@ -3,6 +3,7 @@
 pub mod calendar;
 pub mod charset;
 pub mod child;
+pub mod chunk_store;
 pub mod command;
 pub mod command_line;
 pub mod configuration;
