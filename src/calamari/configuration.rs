@@ -3,7 +3,11 @@
 //! Each has `replace(text, variables)`, which changes only the places that a variable names and leaves every other byte as
 //! it is. What is read and written, and in which order formats are tried, is the convention's business.
 
+mod edit;
+pub mod json;
+pub mod properties;
 pub mod xml;
+pub mod yaml;
 
 use crate::failure::Failure;
 use octostache::EvaluationError;
@@ -41,6 +45,13 @@ impl From<EvaluationError> for ReplaceError {
     fn from(error: EvaluationError) -> Self {
         Self::Failed(error.into())
     }
+}
+
+/// Whether a variable may name a place by a path with colons: those of the Server may not, but for `Octopus:`.
+fn is_for_paths(name: &str) -> bool {
+    octostache::fold(name)
+        .strip_prefix("OCTOPUS")
+        .is_none_or(|rest| rest.starts_with(':'))
 }
 
 impl Replaced {

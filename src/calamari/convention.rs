@@ -9,6 +9,9 @@ pub mod installation_folder;
 pub mod nginx;
 pub mod packaged_script;
 pub mod purge;
+pub mod structured_configuration;
+pub mod substitute_in_files;
+mod target_file;
 
 use crate::deployment::Deployment;
 use crate::failure::Failure;

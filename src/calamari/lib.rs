@@ -11,6 +11,7 @@ pub mod convention;
 pub mod deployment;
 pub mod failure;
 pub mod fresh_file;
+pub mod glob;
 pub mod interruption;
 pub mod isolation;
 pub mod journal;

@@ -3,14 +3,14 @@
 use crate::convention::feature::{self, Turn};
 use crate::convention::{
     Convention, Stage, already_installed, configured_script, extract_package, foreign_feature,
-    installation_folder, packaged_script,
+    installation_folder, packaged_script, structured_configuration, substitute_in_files,
 };
 use crate::deployment::{Deployment, now};
 use crate::failure::{EXPECTED, Failure, SUCCESS};
 use crate::runner::Runner;
 
 /// What happens, in order (6.1).
-pub const INSTALL: [Convention; 15] = [
+pub const INSTALL: [Convention; 17] = [
     Convention::new("already installed check", already_installed::check),
     Convention::new("extract package", extract_package::to_application_folder),
     Convention::new("features BeforePreDeploy", |deployment| {
@@ -25,6 +25,11 @@ pub const INSTALL: [Convention; 15] = [
     Convention::new("features AfterPreDeploy", |deployment| {
         feature::run(deployment, Turn::AfterPreDeploy)
     }),
+    Convention::new("substitute variables in files", substitute_in_files::run),
+    Convention::new(
+        "structured configuration variables",
+        structured_configuration::run,
+    ),
     Convention::new("copy to custom installation folder", installation_folder::install),
     Convention::new("features BeforeDeploy", |deployment| {
         feature::run(deployment, Turn::BeforeDeploy)
