@@ -327,6 +327,21 @@ pub async fn find_version(
     Ok(stored.map(|stored| stored.package))
 }
 
+/// The other versions of a package that the built-in feed has, in no order: what a machine may make a version of.
+///
+/// # Errors
+/// When the database fails.
+pub async fn others(
+    session: &mut Session,
+    space: &SpaceId,
+    package_id: &str,
+    version: &str,
+) -> Result<Vec<Package>> {
+    let stored = storage::package::versions(session, space, &package_id.to_lowercase()).await?;
+    let others = stored.into_iter().map(|stored| stored.package);
+    Ok(others.filter(|other| other.version != version).collect())
+}
+
 /// Opens the file of a package.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ use halibut::{Caller, TrustList};
 use tokio::task::JoinHandle;
 
 use crate::execution::Means;
+use crate::execution::delta::Deltas;
 use crate::execution::runner::Runners;
 use crate::machines::Reach;
 use crate::queue::Queue;
@@ -78,6 +79,7 @@ impl Engine {
             local,
         };
         let means = Means {
+            deltas: Deltas::new(context.files.cache()),
             transports,
             runners: Runners::new(runners),
             patience,

@@ -43,7 +43,7 @@ pub fn for_new_database(settings: &ServerSettings, folders: &Folders) -> Result<
             file: Some(file),
         });
     }
-    let mounted = folders.master_key.is_dir();
+    let mounted = is_mounted(&folders.master_key);
     if settings.master_key_log == MasterKeyLog::Never && !mounted {
         return Err(Failure::new(
             ExitCode::MasterKey,
@@ -102,6 +102,25 @@ pub fn for_existing_database(settings: &ServerSettings, folders: &Folders) -> Re
              MASTER_KEY_FILE; `docker exec OLD-CONTAINER mantle show-master-key` prints it. Nothing was written to the \
              database.",
         )
+    })
+}
+
+/// Whether there is a folder for the key that the operator knows. The image has an empty one, so that a named volume
+/// gets its owner; that one counts only when something is mounted on it.
+fn is_mounted(folder: &Path) -> bool {
+    if !folder.is_dir() || folder != Folders::of_image().master_key {
+        return folder.is_dir();
+    }
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    is_mount_point(&mounts, folder)
+}
+
+/// Whether a table of mounts (`proc_pid_mountinfo(5)`) has one at a folder: its fifth field.
+fn is_mount_point(mounts: &str, folder: &Path) -> bool {
+    mounts.lines().any(|line| {
+        line.split(' ')
+            .nth(4)
+            .is_some_and(|point| Path::new(point) == folder)
     })
 }
 
@@ -175,4 +194,18 @@ fn write(file: &Path, key: &MasterKey) -> std::io::Result<()> {
     open.sync_all()?;
     std::fs::rename(&temporary, file)?;
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_is_known_by_its_place() {
+        let mounts = "36 35 98:0 / /data rw,noatime master:1 - ext4 /dev/sda1 rw\n\
+                      37 35 98:0 /x /masterKey rw - ext4 /dev/sda1 rw\n";
+        assert!(is_mount_point(mounts, Path::new("/masterKey")));
+        assert!(!is_mount_point(mounts, Path::new("/x")));
+        assert!(!is_mount_point("", Path::new("/masterKey")));
+    }
 }

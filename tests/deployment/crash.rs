@@ -17,34 +17,47 @@ fn counting(stack: &Stack) -> String {
     )
 }
 
-/// Points of the Server's life at which it dies, each for the first and for the second machine where both pass it.
-const POINTS: &[&str] = &[
-    "engine::plan::kept=return",
+/// Points of a journal's life at which the Server dies, each for the first and for the second machine.
+const IN_THE_JOURNAL: &[&str] = &[
     "journal::dispatched::before=return",
     "journal::dispatched::before=1*off->return",
     "journal::dispatched::after=return",
     "journal::dispatched::after=1*off->return",
-    "engine::script::started=return",
     "journal::accepted::before=return",
     "journal::accepted::before=1*off->return",
     "journal::accepted::after=return",
     "journal::accepted::after=1*off->return",
+    "journal::finished::before=return",
+    "journal::finished::before=1*off->return",
+    "journal::finished::after=return",
+    "journal::finished::after=1*off->return",
+];
+
+/// Points of a task's life, each for the first and for the second machine where both pass it.
+const IN_THE_WORK: &[&str] = &[
+    "engine::plan::kept=return",
+    "engine::script::started=return",
     "engine::script::running=return",
     "engine::script::running=6*off->return",
     "engine::script::ended=return",
     "engine::script::ended=1*off->return",
     "engine::artifact::stored=return",
     "engine::artifact::stored=1*off->return",
-    "journal::finished::before=return",
-    "journal::finished::before=1*off->return",
-    "journal::finished::after=return",
-    "journal::finished::after=1*off->return",
     "task::finish::before=return",
     "task::finish::after=return",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_killed_goes_on_where_it_was_and_no_script_runs_twice() {
+async fn a_server_that_is_killed_at_its_journal_goes_on_and_no_script_runs_twice() {
+    dies_at(IN_THE_JOURNAL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_at_its_work_goes_on_and_no_script_runs_twice() {
+    dies_at(IN_THE_WORK).await;
+}
+
+async fn dies_at(points: &[&str]) {
     let mut stack = Stack::start().await;
     let after = "echo \"seen: #{Octopus.Action[Count].Output.Done}\"";
     let steps = json!([
@@ -56,7 +69,7 @@ async fn a_server_that_is_killed_goes_on_where_it_was_and_no_script_runs_twice()
     // The runner is there before anything dies.
     let task = stack.deploy("Crash", "1.0").await;
     stack.succeeds(&task).await;
-    for point in POINTS {
+    for point in points {
         for agent in &stack.agents {
             std::fs::remove_file(counter(&stack, agent)).expect("the last deployment counted");
         }

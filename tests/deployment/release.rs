@@ -104,6 +104,81 @@ async fn a_package_that_is_damaged_on_a_machine_is_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_version_goes_to_a_machine_as_the_difference_to_an_older_one() {
+    let stack = Stack::start().await;
+    // Text that does not shrink, so that the difference of the archives is the difference of their contents.
+    let mut number = 88_172_645_463_325_252_u64;
+    let noise: String = std::iter::repeat_with(|| {
+        number ^= number << 13;
+        number ^= number >> 7;
+        number ^= number << 17;
+        format!("{number:016x}")
+    })
+    .take(20_000)
+    .collect();
+    push(&stack, "Acme.Web.1.0.zip", &noise).await;
+    push(&stack, "Acme.Web.1.1.zip", &format!("{noise} and a little more")).await;
+    push(&stack, "Acme.Web.1.2.zip", &format!("{noise} and more again")).await;
+    push(&stack, "Acme.Web.1.3.zip", &format!("{noise} and then the end")).await;
+    let project = stack.project("Web", json!([package_step()])).await;
+    let deploy = async |version: &str| {
+        stack.release("Web", version).await;
+        let task = stack.deploy("Web", version).await;
+        stack.succeeds(&task).await;
+        for agent in &stack.agents {
+            let page = agent
+                .home
+                .join(format!("Applications/Story/Acme.Web/{version}/index.html"));
+            assert!(
+                std::fs::read_to_string(&page)
+                    .expect("it is deployed")
+                    .starts_with(&noise)
+            );
+        }
+        stack.log(&task).await
+    };
+    let as_difference = |log: &str| log.matches("as the difference to an older one").count();
+    assert_eq!(as_difference(&deploy("1.0").await), 0);
+    let log = deploy("1.1").await;
+    assert_eq!(
+        (as_difference(&log), log.matches("is sent whole").count()),
+        (2, 0),
+        "{log}"
+    );
+    // Again: what was made of a difference is found.
+    let task = stack.deploy("Web", "1.1").await;
+    stack.succeeds(&task).await;
+    let log = stack.log(&task).await;
+    assert!(!log.contains("Sending"), "{log}");
+    // What the machine has is not what the Server thinks: the whole package goes.
+    for agent in &stack.agents {
+        for entry in std::fs::read_dir(agent.home.join("Files")).expect("packages are there") {
+            std::fs::write(entry.expect("it can be read").path(), "damaged")
+                .expect("the story may damage it");
+        }
+    }
+    let log = deploy("1.2").await;
+    assert_eq!(
+        (as_difference(&log), log.matches("Sending the package").count()),
+        (0, 2),
+        "{log}"
+    );
+    // And where nobody wants differences.
+    stack
+        .set_variables(
+            &project,
+            json!([{ "Name": "Octopus.Acquire.DeltaCompressionEnabled", "Value": "False" }]),
+        )
+        .await;
+    let log = deploy("1.3").await;
+    assert_eq!(
+        (as_difference(&log), log.matches("Sending the package").count()),
+        (0, 2),
+        "{log}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_step_runs_on_the_server_and_tells_later_steps_what_it_found() {
     let stack = Stack::without_agents().await;
     let mut first = script_step(

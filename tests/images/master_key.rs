@@ -134,10 +134,21 @@ fn a_missing_or_wrong_key_stops_the_start_and_touches_nothing() {
 /// REQ-038: on a mounted key folder the key is a file there, and the log names the file, not the key.
 #[test]
 fn a_mounted_key_folder_takes_the_key() {
+    let folder = shared_folder();
+    takes_the_key(folder.path().to_str().unwrap());
+}
+
+/// REQ-038: the same on a named volume.
+#[test]
+fn a_key_volume_takes_the_key() {
+    takes_the_key(&Volume::new().0);
+}
+
+fn takes_the_key(keys: &str) {
     let _together = together();
-    let (data, keys) = (Volume::new(), shared_folder());
+    let data = Volume::new();
     let container = on(&data)
-        .mount(keys.path().to_str().unwrap(), "/masterKey")
+        .mount(keys, "/masterKey")
         .env("MASTER_KEY_LOG", "never")
         .start();
     container.healthy(seconds(30));

@@ -1,7 +1,8 @@
 //! From one tag to the next, as the documentation says.
 
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 
@@ -15,15 +16,30 @@ use crate::quiet::{alone, together};
 use crate::stack::Stack;
 use crate::volume::package;
 
-fn build(version: &str) {
-    let output = Command::new(repository().join("tests/images/build"))
-        .arg(version)
-        .output()
-        .expect("it runs");
+/// The image under test as another version: a build argument of Dockerfile.server, and nothing else, tells them apart.
+fn tag_as(version: &str) {
+    let recipe = format!("FROM {}\nENV MANTLE_VERSION={version}\n", server_image());
+    let mut building = Command::new("docker")
+        .args([
+            "build",
+            "--quiet",
+            "--tag",
+            &format!("mantle/server:{version}"),
+            "-",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("docker runs");
+    let mut pipe = building.stdin.take().expect("it is piped");
+    pipe.write_all(recipe.as_bytes()).expect("docker reads");
+    drop(pipe);
+    let built = building.wait_with_output().expect("it ends");
     assert!(
-        output.status.success(),
+        built.status.success(),
         "{}",
-        String::from_utf8_lossy(&output.stderr)
+        String::from_utf8_lossy(&built.stderr)
     );
 }
 
@@ -31,8 +47,8 @@ fn build(version: &str) {
 #[test]
 fn the_documented_upgrade_works_word_for_word() {
     let _alone = alone();
-    build("1.2.3");
-    build("1.2.4");
+    tag_as("1.2.3");
+    tag_as("1.2.4");
     let readme = std::fs::read_to_string(repository().join("README.md")).expect("README.md");
     let block = readme
         .split("```")

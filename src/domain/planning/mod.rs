@@ -206,6 +206,9 @@ pub struct Plan {
     pub parallelism: usize,
     /// How many machines acquire packages together.
     pub acquisition_parallelism: usize,
+    /// Whether a package may go to a machine as the difference to an older version there.
+    #[serde(default = "yes")]
+    pub delta_compression: bool,
 }
 
 /// A deployment that cannot be planned: its task fails with these texts before anything has run.
@@ -279,6 +282,7 @@ pub fn plan(snapshot: &Snapshot<'_>) -> Result<Plan, NotPlanned> {
         warnings,
         parallelism,
         acquisition_parallelism,
+        delta_compression: !is_off(&names, "Octopus.Acquire.DeltaCompressionEnabled"),
     })
 }
 
@@ -291,6 +295,15 @@ fn blocks(triggers: impl Iterator<Item = StartTrigger>) -> impl Iterator<Item = 
         }
         Some(*block)
     })
+}
+
+/// What plans of an older Server mean.
+fn yes() -> bool {
+    true
+}
+
+fn is_off(names: &octostache::VariableCollection, name: &str) -> bool {
+    matches!(names.get(name), Ok(Some(text)) if text.trim().eq_ignore_ascii_case("false"))
 }
 
 fn limit(names: &octostache::VariableCollection, name: &str, warnings: &mut Vec<String>) -> usize {

@@ -9,7 +9,8 @@ use files::PackageName;
 use files::task_logs::Status;
 use futures::stream::{self, StreamExt as _};
 
-use super::preparation::{Preparation, Prepared, Unprepared, Wanted};
+use super::delta::Version;
+use super::preparation::{Preparation, Prepared, Unprepared, Wanted, WantedPackage};
 use super::{Execution, survives_failure, worst};
 use crate::error::{Error, Result};
 use crate::log::block;
@@ -176,7 +177,7 @@ impl Execution {
             patience: self.means.patience,
         };
         let processor = machine.map_or("", |machine| machine.architecture.as_str());
-        let work = preparation.run(&self.means.runners, processor, &packages);
+        let work = preparation.run(&self.means.runners, &self.means.deltas, processor, &packages);
         let done = tokio::select! {
             done = work => done?,
             () = ended_by.cancelled() => Err(Unprepared::Cancelled),
@@ -236,6 +237,11 @@ impl Execution {
         let mut session = self.context.database.read().await?;
         let found =
             application::package::find_version(&mut session, &self.subject.space.id, id, version).await?;
+        let others = if self.plan.delta_compression {
+            application::package::others(&mut session, &self.subject.space.id, id, version).await?
+        } else {
+            Vec::new()
+        };
         drop(session);
         let Some(package) = found else {
             return Ok(Err(format!(
@@ -251,18 +257,29 @@ impl Execution {
         }
         let escape = |text: &str| text.replace('%', "%25").replace('@', "%40");
         let mark: String = package.hash.chars().take(32).collect();
-        let place = format!(
-            "Files/{}@S{}@{}{}",
-            escape(&package.package_id),
-            escape(&package.version),
-            mark.to_uppercase(),
-            package.file_extension
-        );
+        let any_version = format!("Files/{}@S", escape(&package.package_id));
+        let this_version = format!("{any_version}{}@", escape(&package.version));
+        let place = format!("{this_version}{}{}", mark.to_uppercase(), package.file_extension);
+        let mut versions = Vec::new();
+        for other in others {
+            let name = PackageName::new(&other.package_id, &other.version, &other.file_extension)?;
+            versions.push(Version {
+                file: self.context.files.packages.path(&name),
+                sha1: other.hash,
+            });
+        }
+        let particular = WantedPackage {
+            any_version,
+            this_version,
+            extension: package.file_extension.clone(),
+            others: versions,
+        };
         Ok(Ok(Wanted {
             title,
             file,
             place,
             hash: package.hash.to_lowercase(),
+            package: Some(particular),
         }))
     }
 }

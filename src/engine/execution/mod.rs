@@ -3,6 +3,7 @@
 mod acquisition;
 mod action;
 mod artifact;
+pub mod delta;
 pub mod journal;
 pub mod polling;
 pub mod preparation;
@@ -39,6 +40,8 @@ pub struct Means {
     pub transports: Transports,
     /// The runner's programs.
     pub runners: runner::Runners,
+    /// The differences between packages.
+    pub deltas: delta::Deltas,
     /// How long calls to a machine are repeated before it is given up.
     pub patience: Duration,
 }
