@@ -1,0 +1,140 @@
+//! A package for each convention.
+
+use crate::pack::Item;
+use crate::place::Place;
+
+fn succeeds(mut place: Place, items: &[Item<'_>], name: &str) {
+    let outcome = place.deploy("Acme.Web.1.2.3.zip", items);
+    assert_eq!(outcome.code, 0, "{}\n{}", outcome.output, outcome.error);
+    place.is_golden(&format!("convention-{name}"));
+}
+
+#[test]
+fn packaged_scripts_of_every_stage() {
+    let items = [
+        Item::File(
+            "predeploy.sh",
+            "echo pre >> order.txt; set_octopusvariable Last pre",
+        ),
+        Item::File(
+            "Deploy.sh",
+            "echo deploy >> order.txt; set_octopusvariable Last deploy",
+        ),
+        Item::File(
+            "PostDeploy.py",
+            "open('order.txt', 'a').write('post in python\\n'); set_octopusvariable('Last', 'post')",
+        ),
+        Item::File("sub/Deploy.sh", "exit 9"),
+        Item::File("DeployFailed.sh", "exit 9"),
+    ];
+    succeeds(Place::new(), &items, "packaged-scripts");
+}
+
+#[test]
+fn scripts_in_a_package_that_are_switched_off() {
+    let place = Place::new().with("Octopus.Action.Package.RunScripts", "False");
+    succeeds(
+        place,
+        &[Item::File("Deploy.sh", "exit 9")],
+        "packaged-scripts-off",
+    );
+}
+
+#[test]
+fn configured_scripts_of_every_stage() {
+    let mut place = Place::new().feature("CustomScripts");
+    for stage in ["PreDeploy", "Deploy", "PostDeploy"] {
+        place.set(
+            &format!("Octopus.Action.CustomScripts.{stage}.sh"),
+            &format!("echo '{stage} for #{{Octopus.Machine.Name}}' >> order.txt"),
+        );
+    }
+    let items = [
+        Item::File("PreDeploy.sh", "echo packaged pre >> order.txt"),
+        Item::File("Deploy.sh", "echo packaged deploy >> order.txt"),
+    ];
+    succeeds(place, &items, "configured-scripts");
+}
+
+#[test]
+fn scripts_that_stay() {
+    let place = Place::new()
+        .feature("CustomScripts")
+        .with("OctopusDeleteScriptsOnCleanup", "False")
+        .with("Octopus.Action.CustomScripts.Deploy.sh", "true");
+    succeeds(place, &[Item::File("Deploy.sh", "true")], "scripts-stay");
+}
+
+#[test]
+fn a_script_that_skips_the_rest() {
+    let items = [
+        Item::File(
+            "PreDeploy.sh",
+            "set_octopusvariable Octopus.Action.SkipRemainingConventions True",
+        ),
+        Item::File("Deploy.sh", "exit 9"),
+    ];
+    succeeds(Place::new(), &items, "skip-the-rest");
+}
+
+#[test]
+fn a_script_that_chooses_the_folder() {
+    let items = [
+        Item::File(
+            "PreDeploy.sh",
+            "set_octopusvariable Octopus.Action.Package.CustomInstallationDirectory \"$(get_octopusvariable Octopus.Tentacle.Agent.ApplicationDirectoryPath)/../site\"",
+        ),
+        Item::Program("run", "#!/bin/sh"),
+        Item::Link("alias", "run"),
+    ];
+    succeeds(Place::new().feature("CustomDirectory"), &items, "custom-folder");
+}
+
+#[test]
+fn a_tenant_has_a_folder_of_its_own() {
+    let place = Place::new().with("Octopus.Deployment.Tenant.Name", "A/B Inc.");
+    succeeds(place, &[Item::File("a.txt", "A")], "tenant");
+}
+
+#[test]
+fn a_failing_script_is_rolled_back() {
+    let mut place = Place::new();
+    let items = [
+        Item::File("Deploy.sh", "fail_step 'not today'"),
+        Item::File("PostDeploy.sh", "exit 9"),
+        Item::File(
+            "DeployFailed.sh",
+            "get_octopusvariable OctopusLastErrorMessage > why.txt; set_octopusvariable Failed yes",
+        ),
+    ];
+    assert_eq!(place.deploy("Acme.Web.1.2.3.zip", &items).code, 1);
+    place.is_golden("convention-deploy-failed");
+}
+
+#[test]
+fn nginx() {
+    let mut place = Place::new()
+        .feature("Nginx")
+        .with("Octopus.Action.Nginx.Server.HostName", "acme.example")
+        .with("Octopus.Action.Nginx.ConfigurationsDirectory", "<work>/site/conf.d")
+        .with("Octopus.Action.Nginx.CertificatesDirectory", "<work>/site/ssl")
+        .with("Certificate.SubjectCommonName", "acme.example")
+        .with("Certificate.CertificatePem", "certificate")
+        .with("Certificate.ChainPem", "chain")
+        .with("Certificate.PrivateKeyPem", "key")
+        .with(
+            "Octopus.Action.Nginx.Server.Bindings",
+            r#"[{"protocol":"http","port":"80","ipAddress":"*","enabled":true},
+                {"protocol":"https","port":"443","ipAddress":"*","certificateVariable":"Certificate","securityProtocols":["TLSv1.3"],"enabled":true}]"#,
+        )
+        .with(
+            "Octopus.Action.Nginx.Server.Locations",
+            r##"[{"path":"/","directives":"[{\"root\":\"#{Octopus.Action.Package.InstallationDirectoryPath}\"}]","headers":"{}"},
+                {"path":"/api","reverseProxyUrl":"http://127.0.0.1:5000","directives":"[]","headers":"{}","reverseProxyHeaders":"{\"Host\":\"$host\"}","reverseProxyDirectives":"{}"}]"##,
+        );
+    place.write("site/conf.d/Acme.Web.conf.d/left over", "goes");
+    place.write("site/ssl/other", "stays");
+    place.program("sudo", "#!/bin/sh\n[ \"$1\" = -n ] && shift\nexec \"$@\"\n");
+    place.program("nginx", "#!/bin/sh\nexit 0\n");
+    succeeds(place, &[Item::File("index.html", "hi")], "nginx");
+}
