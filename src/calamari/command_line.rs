@@ -15,7 +15,7 @@ pub struct CommandLine {
 }
 
 /// Every option that takes a value.
-const OPTIONS: [&str; 40] = [
+const OPTIONS: &[&str] = &[
     "variables",
     "variablesPassword",
     "sensitiveVariables",
@@ -26,6 +26,7 @@ const OPTIONS: [&str; 40] = [
     "scriptIsolationMutexName",
     "scriptIsolationTimeout",
     "package",
+    "archive",
     "script",
     "scriptParameters",
     "packageId",

@@ -9,6 +9,7 @@ pub mod manifest;
 pub mod package_file;
 pub mod tar_archive;
 pub mod zip_archive;
+pub mod zip_writer;
 
 pub use archive_error::ArchiveError;
 pub use extraction::{Extracted, Limits, extract};

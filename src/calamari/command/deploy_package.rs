@@ -1,86 +1,57 @@
 //! `deploy-package`: unpacks a package into a folder of its own and runs the scripts around it (6).
 
-use crate::convention::feature::{self, Turn};
-use crate::convention::{
-    Convention, Stage, already_installed, configured_script, extract_package, foreign_feature,
-    installation_folder, packaged_script, structured_configuration, substitute_in_files,
-};
+use crate::convention::{Convention, foreign_feature};
 use crate::deployment::{Deployment, now};
 use crate::failure::{EXPECTED, Failure, SUCCESS};
 use crate::runner::Runner;
 
 /// What happens, in order (6.1).
 pub const INSTALL: [Convention; 17] = [
-    Convention::new("already installed check", already_installed::check),
-    Convention::new("extract package", extract_package::to_application_folder),
-    Convention::new("features BeforePreDeploy", |deployment| {
-        feature::run(deployment, Turn::BeforePreDeploy)
-    }),
-    Convention::new("configured scripts PreDeploy", |deployment| {
-        configured_script::run(deployment, Stage::PreDeploy)
-    }),
-    Convention::new("packaged script PreDeploy", |deployment| {
-        packaged_script::run(deployment, Stage::PreDeploy)
-    }),
-    Convention::new("features AfterPreDeploy", |deployment| {
-        feature::run(deployment, Turn::AfterPreDeploy)
-    }),
-    Convention::new("substitute variables in files", substitute_in_files::run),
-    Convention::new(
-        "structured configuration variables",
-        structured_configuration::run,
-    ),
-    Convention::new("copy to custom installation folder", installation_folder::install),
-    Convention::new("features BeforeDeploy", |deployment| {
-        feature::run(deployment, Turn::BeforeDeploy)
-    }),
-    Convention::new("packaged script Deploy", |deployment| {
-        packaged_script::run(deployment, Stage::Deploy)
-    }),
-    Convention::new("configured scripts Deploy", |deployment| {
-        configured_script::run(deployment, Stage::Deploy)
-    }),
-    Convention::new("features AfterDeploy", |deployment| {
-        feature::run(deployment, Turn::AfterDeploy)
-    }),
-    Convention::new("features BeforePostDeploy", |deployment| {
-        feature::run(deployment, Turn::BeforePostDeploy)
-    }),
-    Convention::new("packaged script PostDeploy", |deployment| {
-        packaged_script::run(deployment, Stage::PostDeploy)
-    }),
-    Convention::new("configured scripts PostDeploy", |deployment| {
-        configured_script::run(deployment, Stage::PostDeploy)
-    }),
-    Convention::new("features AfterPostDeploy", |deployment| {
-        feature::run(deployment, Turn::AfterPostDeploy)
-    }),
+    Convention::ALREADY_INSTALLED,
+    Convention::EXTRACT,
+    Convention::FEATURES_BEFORE_PRE_DEPLOY,
+    Convention::CONFIGURED_PRE_DEPLOY,
+    Convention::PACKAGED_PRE_DEPLOY,
+    Convention::FEATURES_AFTER_PRE_DEPLOY,
+    Convention::SUBSTITUTE_IN_FILES,
+    Convention::STRUCTURED_CONFIGURATION,
+    Convention::COPY,
+    Convention::FEATURES_BEFORE_DEPLOY,
+    Convention::PACKAGED_DEPLOY,
+    Convention::CONFIGURED_DEPLOY,
+    Convention::FEATURES_AFTER_DEPLOY,
+    Convention::FEATURES_BEFORE_POST_DEPLOY,
+    Convention::PACKAGED_POST_DEPLOY,
+    Convention::CONFIGURED_POST_DEPLOY,
+    Convention::FEATURES_AFTER_POST_DEPLOY,
 ];
 
 /// What happens when one of them fails.
 pub const ROLL_BACK: [Convention; 2] = [
-    Convention::new("packaged script DeployFailed", |deployment| {
-        packaged_script::run(deployment, Stage::DeployFailed)
-    }),
-    Convention::new("features DeployFailed", |deployment| {
-        feature::run(deployment, Turn::DeployFailed)
-    }),
+    Convention::PACKAGED_DEPLOY_FAILED,
+    Convention::FEATURES_DEPLOY_FAILED,
 ];
 
 /// What is cleaned up in the end, however it went.
-pub const CLEAN_UP: [Convention; 1] = [Convention::new("clean up DeployFailed", |deployment| {
-    packaged_script::delete(deployment, Stage::DeployFailed)
-})];
+pub const CLEAN_UP: [Convention; 1] = [Convention::CLEAN_UP_DEPLOY_FAILED];
 
 /// Deploys the package that the command line names.
 ///
 /// # Errors
 /// The first failure, after the roll-back ran.
 pub fn run(runner: &mut Runner) -> Result<i32, Failure> {
-    let given = runner.line.option("package").ok_or_else(|| {
+    let given = runner.line.option("package").map(str::to_owned).ok_or_else(|| {
         Failure::expected("No package file was specified. Please pass --package YourPackage.nupkg")
     })?;
-    let path = runner.working_directory.join(given);
+    deploy(runner, &given, &INSTALL)
+}
+
+/// Deploys a package with these conventions.
+///
+/// # Errors
+/// The first failure, after the roll-back ran.
+pub(super) fn deploy(runner: &mut Runner, package: &str, install: &[Convention]) -> Result<i32, Failure> {
+    let path = runner.working_directory.join(package);
     if !path.is_file() {
         return Err(Failure::expected(format!(
             "Could not find package file: {}",
@@ -92,7 +63,7 @@ pub fn run(runner: &mut Runner) -> Result<i32, Failure> {
         .log
         .info(&format!("Deploying package:    {}", path.display()));
     let mut deployment = Deployment::new(runner, path);
-    let installed = all(&mut deployment, &INSTALL)
+    let installed = all(&mut deployment, install)
         .and_then(|()| all(&mut deployment, &CLEAN_UP))
         .and_then(|()| deployment.record(true, now()));
     match installed {

@@ -21,15 +21,7 @@ const FREE_BYTES: u64 = 500 << 20;
 pub fn to_application_folder(deployment: &mut Deployment<'_>) -> Result<(), Failure> {
     let package = PackageFile::open(&deployment.package_path)?;
     let runner = &mut *deployment.runner;
-    let mut folder = application_root(runner)?;
-    for name in ["Octopus.Deployment.Tenant.Name", "Octopus.Environment.Name"] {
-        if let Some(value) = runner.variables.filled(name)? {
-            folder.push(file_name(&value, name)?);
-        }
-    }
-    check_free_space(runner, &folder)?;
-    folder.push(escaped(&package.id, "package id")?);
-    let version = escaped(&package.version, "package version")?;
+    let (folder, version) = application_folder(runner, &package)?;
     runner.log.verbose(&format!(
         "Extracting package to: {}",
         folder.join(&version).display()
@@ -60,6 +52,25 @@ pub fn to_application_folder(deployment: &mut Deployment<'_>) -> Result<(), Fail
     deployment.extracted = Some(extracted.folder);
     deployment.package = Some(package);
     Ok(())
+}
+
+/// The folder for all versions of the application, and the name for this one.
+///
+/// # Errors
+/// No folder for applications, a name that no folder can have, or too little space.
+pub(super) fn application_folder(
+    runner: &Runner,
+    package: &PackageFile,
+) -> Result<(PathBuf, String), Failure> {
+    let mut folder = application_root(runner)?;
+    for name in ["Octopus.Deployment.Tenant.Name", "Octopus.Environment.Name"] {
+        if let Some(value) = runner.variables.filled(name)? {
+            folder.push(file_name(&value, name)?);
+        }
+    }
+    check_free_space(runner, &folder)?;
+    folder.push(escaped(&package.id, "package id")?);
+    Ok((folder, escaped(&package.version, "package version")?))
 }
 
 /// How large the package is and how long it takes, for who asked.
