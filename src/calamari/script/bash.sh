@@ -140,7 +140,7 @@ report_kubernetes_manifest_file() {
 
 __octopus_manifest() {
     if [ -n "${1//[[:space:]]/}" ]; then
-        echo "##octopus[k8s-manifest-applied$(__octopus_attribute manifest "$1")$(__octopus_attribute ns "$2")]"
+        echo "##octopus[k8s-manifest-applied$(__octopus_attribute manifest "${1%"${1##*[!$'\n']}"}")$(__octopus_attribute ns "$2")]"
     fi
 }
 

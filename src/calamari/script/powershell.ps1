@@ -137,7 +137,7 @@ function Report-KubernetesManifest {
     process {
         foreach ($part in ($manifest -split '(?m)^---[ \t]*\r?$')) {
             if ($part.Trim() -ne '') {
-                __OctopusMessage 'k8s-manifest-applied' ([ordered]@{ manifest = $part.Trim("`r", "`n") + "`n"; ns = $namespace })
+                __OctopusMessage 'k8s-manifest-applied' ([ordered]@{ manifest = $part.Trim("`r", "`n"); ns = $namespace })
             }
         }
     }
