@@ -53,7 +53,8 @@ impl Convention {
         feature::run(deployment, Turn::AfterPreDeploy)
     });
     /// Replaces the templates in the files that the step names (13).
-    pub const SUBSTITUTE_IN_FILES: Self = Self::new("substitute variables in files", substitute_in_files::run);
+    pub const SUBSTITUTE_IN_FILES: Self =
+        Self::new("substitute variables in files", substitute_in_files::run);
     /// Puts variables into configuration files by the names of their places (14).
     pub const STRUCTURED_CONFIGURATION: Self = Self::new(
         "structured configuration variables",

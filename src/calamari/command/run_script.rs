@@ -1,10 +1,17 @@
 //! `run-script`: runs the script of a step (12.1).
 
+use crate::convention::Convention;
 use crate::deployment::{self, Deployment};
 use crate::failure::Failure;
 use crate::runner::Runner;
 use crate::script::{self, Syntax, package_reference};
 use std::path::PathBuf;
+
+/// What is done with the files beside the script before it runs, in order (12.1).
+pub const PREPARE: [Convention; 2] = [
+    Convention::SUBSTITUTE_IN_FILES,
+    Convention::STRUCTURED_CONFIGURATION,
+];
 
 /// Which script the step means.
 struct Chosen {
@@ -34,6 +41,10 @@ pub fn run(runner: &mut Runner) -> Result<i32, Failure> {
     };
     if chosen.substitute {
         script::substitute_in(runner, &chosen.path)?;
+    }
+    let mut deployment = Deployment::new(runner, PathBuf::from(package.as_deref().unwrap_or_default()));
+    for convention in &PREPARE {
+        convention.apply(&mut deployment)?;
     }
     let ended = script::run(runner, &chosen.path, &parameters)?;
     let fails_on_output = runner

@@ -69,12 +69,11 @@ fn list(folder: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
-        if !entry.file_type()?.is_dir() {
-            paths.push(path);
-        } else if std::fs::read_dir(&path)?.next().is_none() {
-            paths.push(path);
-        } else {
+        // A folder without anything in it is an entry of its own.
+        if entry.file_type()?.is_dir() && std::fs::read_dir(&path)?.next().is_some() {
             list(&path, paths)?;
+        } else {
+            paths.push(path);
         }
     }
     Ok(())
@@ -221,11 +220,11 @@ fn dos_date(seconds: u64) -> u32 {
     };
     let year = part(0..4);
     if !(1980..2108).contains(&year) {
-        return 1 << 21 | 1 << 16;
+        return (1 << 21) | (1 << 16);
     }
-    let date = (year - 1980) << 9 | part(5..7) << 5 | part(8..10);
-    let time = part(11..13) << 11 | part(14..16) << 5 | part(17..19) / 2;
-    date << 16 | time
+    let date = ((year - 1980) << 9) | (part(5..7) << 5) | part(8..10);
+    let time = (part(11..13) << 11) | (part(14..16) << 5) | (part(17..19) / 2);
+    (date << 16) | time
 }
 
 #[cfg(test)]
