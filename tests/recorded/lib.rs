@@ -4,11 +4,16 @@ pub mod better;
 pub mod case_file;
 pub mod difference;
 pub mod document;
+pub mod folder_case;
+pub mod json_data;
 pub mod octodiff;
 pub mod package_name;
 pub mod process;
 pub mod stage;
+pub mod structured_configuration;
+pub mod substitute_in_files;
 pub mod version;
+pub mod yaml_data;
 
 use serde_json::Value;
 
@@ -20,5 +25,7 @@ pub const PLAYERS: &[(&str, Player)] = &[
     ("calamari-", process::play),
     ("octodiff", octodiff::play),
     ("package-names", package_name::play),
+    ("structured-config", structured_configuration::play),
+    ("substitute-in-files", substitute_in_files::play),
     ("versions", version::play),
 ];

@@ -49,9 +49,10 @@ pub fn replace(text: &str, variables: &VariableCollection) -> Result<Replaced, R
         for (old, range) in places {
             match new_text(*old, value.as_deref(), edit::line_end(text)) {
                 Ok(New { text, warning }) => {
-                    notes.extend(warning.map(|reason| {
+                    let warning = warning.map(|reason| {
                         Note::Warning(format!("The value for {name} {reason}; it is written as a text"))
-                    }));
+                    });
+                    notes.extend(warning.filter(|warning| notes.last() != Some(warning)));
                     edits.push(Edit {
                         range: range.clone(),
                         text,

@@ -46,7 +46,7 @@ pub fn replace(text: &str, variables: &VariableCollection, root: Root) -> Result
     let mut chosen: Vec<(usize, Option<String>)> = Vec::new();
     let mut replaced_to = 0;
     for (index, node) in document.nodes.iter().enumerate() {
-        if node.first < replaced_to {
+        if node.first < replaced_to || document.items[node.first].event.is_alias() {
             continue;
         }
         let Some(name) = node.path.as_ref().and_then(|path| names.get(&fold(path))) else {

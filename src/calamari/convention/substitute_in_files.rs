@@ -21,8 +21,15 @@ pub fn run(deployment: &mut Deployment<'_>) -> Result<(), Failure> {
     if !runner.variables.feature("Octopus.Features.SubstituteInFiles")? {
         return Ok(());
     }
-    let patterns = target_file::patterns(runner, TARGETS)?;
-    substitute_in(runner, deployment.current_folder(), &patterns)
+    substitute_targets(runner, deployment.current_folder())
+}
+
+/// Replaces the templates in the files that the step names, below this folder.
+///
+/// # Errors
+/// See [`substitute_in`].
+pub fn substitute_targets(runner: &Runner, folder: &Path) -> Result<(), Failure> {
+    substitute_in(runner, folder, &target_file::patterns(runner, TARGETS)?)
 }
 
 /// Replaces the templates in the files that these patterns find in the folder. A file that is found twice is done twice.
