@@ -2,6 +2,7 @@
 
 pub mod apply_chunks;
 pub mod apply_delta;
+pub mod change_files;
 pub mod clean;
 pub mod clean_packages;
 pub mod deploy_java_archive;
@@ -108,6 +109,21 @@ const COMMANDS: &[(&str, Command, &str)] = &[
         "extract-package",
         Command::Step(extract_package::run),
         "Unpacks a package into ./staging: --pathToPackage=FILE [--extractedToPathOutputVariableName=NAME]",
+    ),
+    (
+        "substitute-in-files",
+        Command::Step(change_files::substitute),
+        "Replaces templates in files: --targetPath=FOLDER or --targetPathVariable=NAME, --filesToTarget=PATTERN",
+    ),
+    (
+        "substitute-variables-in-files",
+        Command::Step(change_files::substitute_here),
+        "The same in the working folder: --filesToTarget=\"PATTERN;PATTERN\"",
+    ),
+    (
+        "structured-config-variables",
+        Command::Step(change_files::structured),
+        "Puts variables into configuration files: --targetPath=FOLDER or --targetPathVariable=NAME",
     ),
     (
         "clean-packages",

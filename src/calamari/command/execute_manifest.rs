@@ -1,7 +1,7 @@
 //! `execute-manifest`: runs a list of instructions, each a command with inputs (5, observed 9.12).
 
-use super::extract_package;
 use super::inputs::Inputs;
+use super::{change_files, extract_package};
 use crate::failure::{Failure, SUCCESS};
 use crate::lenient_json::Json;
 use crate::runner::Runner;
@@ -12,7 +12,15 @@ const MANIFEST: &str = "Octopus.Steps.Manifest";
 type Instruction = fn(&mut Runner, &Inputs) -> Result<i32, Failure>;
 
 /// The commands that a manifest may name, in any case.
-pub const INSTRUCTIONS: [(&str, Instruction); 1] = [("extract-package", extract_package::with_inputs)];
+pub const INSTRUCTIONS: [(&str, Instruction); 4] = [
+    ("extract-package", extract_package::with_inputs),
+    ("substitute-in-files", change_files::substitute_with),
+    (
+        "substitute-variables-in-files",
+        change_files::substitute_here_with,
+    ),
+    ("structured-config-variables", change_files::structured_with),
+];
 
 /// What starts an instruction: the runner itself is the first one.
 const LAUNCHERS: [&str; 2] = ["Calamari", "Node"];
