@@ -93,7 +93,8 @@ const COMMANDS: &[(&str, Command, &str)] = &[
     (
         "apply-chunks",
         Command::Step(apply_chunks::apply),
-        "Makes a package of the cache and the chunks that were missing: --bundleFileName=FILE --newFileName=NAME",
+        "Makes a package of the cache and the chunks that were missing: --manifestFileName=FILE \
+         --bundleFileName=FILE --newFileName=NAME",
     ),
     (
         "transfer-package",

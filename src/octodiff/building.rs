@@ -135,7 +135,8 @@ impl<'a, R: Read, W: Write + Seek, C: Rolling> Scan<'a, R, W, C> {
         rest.len() - length + 1
     }
 
-    /// The chunk that the window equals: of several the one that continues the copy before, else the first.
+    /// The chunk that the window equals: of several the one that continues the copy before, else the first, unless it is so
+    /// short that copying it takes more than its bytes.
     fn find(&mut self, checksum: u32, length: usize) -> Option<u32> {
         if !self.index.may_know(checksum) || !self.index.knows(checksum) {
             return None;
@@ -146,7 +147,14 @@ impl<'a, R: Read, W: Write + Seek, C: Rolling> Scan<'a, R, W, C> {
         }
         let hash: [u8; 20] = Sha1::digest(&self.buffer[self.at..self.at + length]).into();
         let next = self.next().filter(|next| self.index.is(*next, &hash, length));
-        let found = next.or_else(|| self.index.find(checksum, &hash, length));
+        let other = || {
+            // A copy command has 17 bytes, a data command 9 and the data.
+            let costs = if self.pending < self.at { 17 } else { 8 };
+            self.index
+                .find(checksum, &hash, length)
+                .filter(|_| length > costs)
+        };
+        let found = next.or_else(other);
         if found.is_none() {
             self.hashed_in_vain += length as u64;
         }

@@ -18,7 +18,7 @@ pub enum File {
     Result,
     /// The list of a file's chunks.
     Manifest,
-    /// A manifest with the chunks that the receiver lacks.
+    /// The chunks that the receiver lacks.
     Bundle,
 }
 

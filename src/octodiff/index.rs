@@ -12,7 +12,7 @@ pub(crate) struct Index<'a> {
     order: Vec<u32>,
     /// Where in `order` the chunks of a checksum begin.
     first: HashMap<u32, u32>,
-    /// One bit for each of a few hash values of the checksums: nearly every position of a new file ends here.
+    /// Two bits for each checksum: nearly every position of a new file ends here, most at the first bit.
     filter: Vec<u64>,
     shift: u32,
     /// Length of the longest chunk; 0 when there is none.
@@ -31,7 +31,7 @@ impl<'a> Index<'a> {
             let chunk = &chunks[*number as usize];
             (chunk.checksum, chunk.hash, *number)
         });
-        let bits = (chunks.len() * 16).next_power_of_two().clamp(1 << 13, 1 << 24);
+        let bits = (chunks.len() * 32).next_power_of_two().clamp(1 << 13, 1 << 25);
         let mut index = Self {
             chunks,
             first: HashMap::with_capacity(chunks.len()),
@@ -44,8 +44,10 @@ impl<'a> Index<'a> {
         for (place, number) in index.order.iter().enumerate() {
             let checksum = chunks[*number as usize].checksum;
             index.first.entry(checksum).or_insert(place as u32);
-            let (word, bit) = spot(checksum, index.shift);
-            index.filter[word] |= bit;
+            for factor in FACTORS {
+                let (word, bit) = spot(checksum, factor, index.shift);
+                index.filter[word] |= bit;
+            }
         }
         index
     }
@@ -53,8 +55,10 @@ impl<'a> Index<'a> {
     /// Whether it is worth asking [`Index::knows`].
     #[inline]
     pub(crate) fn may_know(&self, checksum: u32) -> bool {
-        let (word, bit) = spot(checksum, self.shift);
-        self.filter[word] & bit != 0
+        FACTORS.into_iter().all(|factor| {
+            let (word, bit) = spot(checksum, factor, self.shift);
+            self.filter[word] & bit != 0
+        })
     }
 
     /// Whether a chunk has this checksum.
@@ -91,9 +95,12 @@ pub(crate) fn length(chunk: &Chunk) -> usize {
     usize::try_from(chunk.length).unwrap_or_default()
 }
 
-/// A checksum's word and bit of the filter; multiplied, because its low half hardly varies.
+/// Spread checksums over the filter; their low half hardly varies.
+const FACTORS: [u32; 2] = [0x9E37_79B1, 0x85EB_CA77];
+
+/// A checksum's word and bit of the filter.
 #[inline]
-fn spot(checksum: u32, shift: u32) -> (usize, u64) {
-    let place = checksum.wrapping_mul(0x9E37_79B1) >> shift;
+fn spot(checksum: u32, factor: u32, shift: u32) -> (usize, u64) {
+    let place = checksum.wrapping_mul(factor) >> shift;
     ((place / 64) as usize, 1 << (place % 64))
 }

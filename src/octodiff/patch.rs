@@ -1,6 +1,6 @@
 //! Applies deltas (`octodiff.md` 3).
 
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 
 use sha1::{Digest, Sha1};
 
@@ -52,7 +52,7 @@ pub fn apply_delta(
 ) -> Result<Patched, Error> {
     let mut reader = DeltaReader::open(delta)?;
     let mut output = Output {
-        file: result,
+        file: BufWriter::with_capacity(BUFFER, result),
         hash: Sha1::new(),
         length: 0,
         limit: patch.largest_result,
@@ -98,8 +98,8 @@ pub fn apply_delta(
     Ok(patched)
 }
 
-struct Output<W> {
-    file: W,
+struct Output<W: Write> {
+    file: BufWriter<W>,
     hash: Sha1,
     length: u64,
     limit: u64,

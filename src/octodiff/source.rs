@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use crate::error::{Error, File};
 
-/// The longest name of an algorithm that is read; the longest known has nine bytes.
+/// So much of the name of an algorithm is read; the longest known has nine bytes.
 const LONGEST_NAME: u64 = 256;
 
 /// A signature or delta file while it is read.
@@ -107,15 +107,18 @@ impl<R: Read> Source<R> {
         Err(self.corrupt("a length has too many bytes"))
     }
 
-    /// A text behind its length.
+    /// A text behind its length; of one too long to be known, the beginning.
     pub(crate) fn name(&mut self, what: &'static str) -> Result<Vec<u8>, Error> {
         let length = self.length(what)?;
-        if length > LONGEST_NAME {
-            return Err(self.corrupt("the name of an algorithm is too long"));
-        }
-        let name = self.bytes(length)?;
-        if (name.len() as u64) < length {
-            return Err(self.cut_short(what));
+        let name = self.bytes(length.min(LONGEST_NAME))?;
+        let mut left = length - name.len() as u64;
+        let mut passed_over = [0; 1024];
+        while left > 0 {
+            let piece = left.min(passed_over.len() as u64) as usize;
+            if self.fill(&mut passed_over[..piece])? < piece {
+                return Err(self.cut_short(what));
+            }
+            left -= piece as u64;
         }
         Ok(name)
     }

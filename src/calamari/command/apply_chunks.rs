@@ -2,7 +2,7 @@
 //! of the cache has.
 //!
 //! The Server sends the manifest of a package; `find-chunks` answers `chunksMissing` with the selection of chunks that it needs, in
-//! Base64; the Server sends them as a bundle; `apply-chunks` makes the package and answers `chunkVerification`, as
+//! Base64; the Server sends those as a bundle; `apply-chunks` makes the package and answers `chunkVerification`, as
 //! `apply-delta` does. After an error the Server sends the whole package.
 
 use crate::chunk_store::ChunkStore;
@@ -30,10 +30,7 @@ const LARGEST_PACKAGE: u64 = 64 << 30;
 /// # Errors
 /// The home of the agent is not known.
 pub fn find(runner: &mut Runner) -> Result<i32, Failure> {
-    let found = options(runner, "manifestFileName").and_then(|(manifest, name)| {
-        let file =
-            File::open(&manifest).map_err(|error| Failure::at(&manifest, "open the manifest", &error))?;
-        let manifest = Manifest::read(BufReader::new(file)).map_err(|error| refused(&manifest, &error))?;
+    let found = Wanted::read(runner).and_then(|Wanted { manifest, name }| {
         let store = store(runner, &name)?;
         let missing = manifest.missing(|piece| store.has(piece));
         Ok(ServiceMessage::new(
@@ -53,9 +50,12 @@ pub fn find(runner: &mut Runner) -> Result<i32, Failure> {
 /// # Errors
 /// The home of the agent is not known.
 pub fn apply(runner: &mut Runner) -> Result<i32, Failure> {
-    let made = options(runner, "bundleFileName").and_then(|(bundle, name)| {
-        let target = PackageCache::open(runner)?.new_file(&name);
-        let (hash, size) = make(&bundle, &mut store(runner, &name)?, &target)?;
+    let made = Wanted::read(runner).and_then(|wanted| {
+        let bundle = file(runner, "bundleFileName")?;
+        let target = PackageCache::open(runner)?.new_file(&wanted.name);
+        let mut store = store(runner, &wanted.name)?;
+        let hash = make(&wanted.manifest, &bundle, &mut store, &target)?;
+        let size = wanted.manifest.length();
         Ok(ServiceMessage::new(
             "chunkVerification",
             &[
@@ -80,16 +80,31 @@ fn tell(runner: &Runner, kind: &str, outcome: Result<ServiceMessage, Failure>) -
     SUCCESS
 }
 
-/// The file that the Server sent, and the name of the new package.
-fn options(runner: &Runner, file: &str) -> Result<(PathBuf, PackageFileName), Failure> {
-    let option = |name: &str| {
-        let given = runner.line.option(name);
-        given.ok_or_else(|| Failure::expected(format!("No file was specified. Please pass --{name}=FILE")))
-    };
-    let file = runner.working_directory.join(option(file)?);
-    let name = PackageFileName::parse(option("newFileName")?)
-        .map_err(|error| Failure::expected(error.to_string()))?;
-    Ok((file, name))
+/// The package that is to be made.
+struct Wanted {
+    manifest: Manifest,
+    name: PackageFileName,
+}
+
+impl Wanted {
+    fn read(runner: &Runner) -> Result<Self, Failure> {
+        let path = file(runner, "manifestFileName")?;
+        let name = PackageFileName::parse(option(runner, "newFileName")?)
+            .map_err(|error| Failure::expected(error.to_string()))?;
+        let list = File::open(&path).map_err(|error| Failure::at(&path, "open the manifest", &error))?;
+        let manifest = Manifest::read(BufReader::new(list)).map_err(|error| refused(&path, &error))?;
+        Ok(Self { manifest, name })
+    }
+}
+
+/// A file that the Server sent.
+fn file(runner: &Runner, name: &str) -> Result<PathBuf, Failure> {
+    Ok(runner.working_directory.join(option(runner, name)?))
+}
+
+fn option<'a>(runner: &'a Runner, name: &str) -> Result<&'a str, Failure> {
+    let given = runner.line.option(name);
+    given.ok_or_else(|| Failure::expected(format!("No file was specified. Please pass --{name}=FILE")))
 }
 
 /// The packages of the cache: those of the same id first, newer ones first.
@@ -108,12 +123,16 @@ fn store(runner: &Runner, name: &PackageFileName) -> Result<ChunkStore, Failure>
     ChunkStore::open(packages, &home(runner)?.join(LISTS), &runner.log)
 }
 
-/// Gives the package its name when it is whole; answers with its SHA-1 hash, in hex, and its length.
-fn make(bundle_path: &Path, store: &mut ChunkStore, target: &Path) -> Result<(String, u64), Failure> {
+/// Gives the package its name when it is whole; answers with its SHA-1 hash in hex.
+fn make(
+    manifest: &Manifest,
+    bundle_path: &Path,
+    store: &mut ChunkStore,
+    target: &Path,
+) -> Result<String, Failure> {
     let bundle =
         File::open(bundle_path).map_err(|error| Failure::at(bundle_path, "open the bundle", &error))?;
-    let mut bundle = Bundle::open(bundle).map_err(|error| refused(bundle_path, &error))?;
-    let manifest = bundle.manifest().clone();
+    let mut bundle = Bundle::open(manifest, bundle).map_err(|error| refused(bundle_path, &error))?;
     let failed = |error: io::Error| Failure::at(target, "write the package", &error);
     let mut fresh = FreshFile::beside(target).map_err(failed)?;
     let hash = {
@@ -122,12 +141,12 @@ fn make(bundle_path: &Path, store: &mut ChunkStore, target: &Path) -> Result<(St
             hash: Sha1::new(),
         };
         // It also brings the last bytes to the file.
-        assemble(&manifest, &mut [&mut bundle, store], &mut output, LARGEST_PACKAGE)
+        assemble(manifest, &mut [&mut bundle, store], &mut output, LARGEST_PACKAGE)
             .map_err(|error| refused(bundle_path, &error))?;
         output.hash.finalize()
     };
     fresh.finish().map_err(failed)?;
-    Ok((hex::encode(hash), manifest.length()))
+    Ok(hex::encode(hash))
 }
 
 fn refused(path: &Path, error: &octodiff::Error) -> Failure {
@@ -174,6 +193,9 @@ mod tests {
         }
     }
 
+    const MANIFEST: (&str, &str) = ("manifestFileName", "manifest");
+    const BUNDLE: (&str, &str) = ("bundleFileName", "bundle");
+
     /// A machine with one package in its cache.
     struct Target(tempfile::TempDir);
 
@@ -195,12 +217,11 @@ mod tests {
         }
 
         /// Runs a command; gives the attributes of its message.
-        fn run(&self, command: &str, option: &str, file: &str) -> impl Fn(&str) -> Option<String> + use<> {
-            let arguments = [
-                command.to_owned(),
-                format!("--{option}={}", self.path(file).display()),
-                "--newFileName=Acme.1.0.1.zip".to_owned(),
-            ];
+        fn run(&self, command: &str, files: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> + use<> {
+            let mut arguments = vec![command.to_owned(), "--newFileName=Acme.1.0.1.zip".to_owned()];
+            for (option, file) in files {
+                arguments.push(format!("--{option}={}", self.path(file).display()));
+            }
             let environment = [("TentacleHome".to_owned(), self.0.path().display().to_string())];
             let printed = Printed::default();
             let log = Log::new(printed.clone(), io::sink());
@@ -244,7 +265,7 @@ mod tests {
             .write(File::create(target.path("manifest")).unwrap())
             .unwrap();
 
-        let told = target.run("find-chunks", "manifestFileName", "manifest");
+        let told = target.run("find-chunks", &[MANIFEST]);
         let selection = BASE64_STANDARD.decode(told("selection").unwrap()).unwrap();
         let selection = Selection::read(&manifest, &selection).unwrap();
         assert_eq!(told("count").unwrap(), selection.count().to_string());
@@ -253,7 +274,7 @@ mod tests {
 
         let bundle = File::create(target.path("bundle")).unwrap();
         Bundle::write(&manifest, &selection, &new[..], bundle).unwrap();
-        let told = target.run("apply-chunks", "bundleFileName", "bundle");
+        let told = target.run("apply-chunks", &[MANIFEST, BUNDLE]);
         assert_eq!(told("hash").unwrap(), hex::encode(Sha1::digest(&new)));
         assert_eq!(told("size").unwrap(), "200003");
         assert_eq!(std::fs::read(told("remotePath").unwrap()).unwrap(), new);
@@ -266,23 +287,20 @@ mod tests {
         let target = Target::with(&old);
         let manifest = cut(&old[..]).unwrap();
         let none = manifest.missing(|_| true);
-        Bundle::write(
-            &manifest,
-            &none,
-            &old[..],
-            File::create(target.path("bundle")).unwrap(),
-        )
-        .unwrap();
+        let write = |name: &str| File::create(target.path(name)).unwrap();
+        manifest.write(write("manifest")).unwrap();
+        Bundle::write(&manifest, &none, &old[..], write("bundle")).unwrap();
         // Meanwhile the package is cleaned away.
         std::fs::remove_dir_all(target.path("Files")).unwrap();
-        let error = target.run("apply-chunks", "bundleFileName", "bundle")("error").unwrap();
-        assert!(error.contains("Send the whole file"), "{error}");
+        let error = |command: &str, files: &[(&str, &str)]| target.run(command, files)("error").unwrap();
+        let refused = error("apply-chunks", &[MANIFEST, BUNDLE]);
+        assert!(refused.contains("Send the whole file"), "{refused}");
         assert_eq!(target.names("Files"), 0);
-        let error = target.run("find-chunks", "manifestFileName", "bundle")("error");
-        assert_eq!(error, None, "a bundle begins with its manifest");
-        let error = target.run("find-chunks", "manifestFileName", "nope")("error").unwrap();
-        assert!(error.contains("nope"), "{error}");
-        let error = target.run("apply-chunks", "x", "bundle")("error").unwrap();
-        assert!(error.contains("--bundleFileName"), "{error}");
+        let refused = error("find-chunks", &[("manifestFileName", "bundle")]);
+        assert!(refused.contains("MANTLECDC"), "{refused}");
+        let refused = error("find-chunks", &[("manifestFileName", "nope")]);
+        assert!(refused.contains("nope"), "{refused}");
+        let refused = error("apply-chunks", &[MANIFEST]);
+        assert!(refused.contains("--bundleFileName"), "{refused}");
     }
 }

@@ -1,4 +1,6 @@
-//! What the receiver of a file lacks, in one file: the manifest, the selection's bytes, and the selected chunks one after
+//! What the receiver of a file lacks besides its manifest.
+//!
+//! As a file: `MANTLEBUNDLE`, a version (1), the hash of the manifest, the selection's bytes, and the selected chunks one after
 //! the other.
 
 use std::collections::HashMap;
@@ -8,10 +10,12 @@ use super::{ChunkHash, ChunkSource, Manifest, Piece, Selection, is, missing};
 use crate::error::{Error, File};
 use crate::source::{Source, fill};
 
+const MAGIC: &[u8] = b"MANTLEBUNDLE";
+const VERSION: u8 = 1;
+
 /// A bundle while it is used.
 pub struct Bundle<F> {
     file: F,
-    manifest: Manifest,
     /// Where in the bundle its chunks begin.
     places: HashMap<ChunkHash, u64>,
 }
@@ -27,9 +31,9 @@ impl Bundle<()> {
         mut new: impl Read,
         mut bundle: impl Write,
     ) -> Result<(), Error> {
-        manifest.write(&mut bundle)?;
         let written = Error::writing(File::Bundle);
-        bundle.write_all(&selection.bytes()).map_err(&written)?;
+        let head = [MAGIC, &[VERSION], &manifest.hash(), &selection.bytes()].concat();
+        bundle.write_all(&head).map_err(&written)?;
         let mut selected = selection.pieces(manifest).peekable();
         let mut buffer = Vec::new();
         let mut offset = 0;
@@ -53,17 +57,27 @@ impl<F: Read + Seek> Bundle<F> {
     /// Reads what is in a bundle, from the present position of the file on.
     ///
     /// # Errors
-    /// When it is none, is damaged, or cannot be read.
-    pub fn open(mut file: F) -> Result<Self, Error> {
+    /// When it is none, is damaged or of another manifest, or cannot be read.
+    pub fn open(manifest: &Manifest, mut file: F) -> Result<Self, Error> {
         let read = Error::reading(File::Bundle);
-        let mut buffered = BufReader::with_capacity(64 * 1024, &mut file);
-        let manifest = Manifest::read(&mut buffered)?;
-        let mut source = Source::new(&mut buffered, File::Bundle);
+        let begin = file.stream_position().map_err(&read)?;
+        let mut source = Source::new(BufReader::with_capacity(64 * 1024, &mut file), File::Bundle);
+        source.expect(MAGIC, "it does not begin with MANTLEBUNDLE")?;
+        let version = source.byte("its version")?;
+        if version != VERSION {
+            return Err(Error::NewerFormat {
+                file: File::Bundle,
+                version,
+            });
+        }
+        if source.array::<32>("the hash of its manifest")? != manifest.hash() {
+            return Err(source.corrupt("it is for another manifest"));
+        }
         let selection = source.bytes(manifest.distinct().count().div_ceil(8) as u64)?;
-        let selection = Selection::read(&manifest, &selection)?;
-        let mut position = buffered.stream_position().map_err(&read)?;
+        let selection = Selection::read(manifest, &selection)?;
+        let mut position = begin + source.offset();
         let mut places = HashMap::new();
-        for piece in selection.pieces(&manifest) {
+        for piece in selection.pieces(manifest) {
             places.insert(piece.hash, position);
             position += u64::from(piece.length);
         }
@@ -74,17 +88,7 @@ impl<F: Read + Seek> Bundle<F> {
                 why: "it is not as long as its chunks together",
             });
         }
-        Ok(Self {
-            file,
-            manifest,
-            places,
-        })
-    }
-
-    /// The manifest of the file that it is for.
-    #[must_use]
-    pub fn manifest(&self) -> &Manifest {
-        &self.manifest
+        Ok(Self { file, places })
     }
 
     /// Whether it has a chunk.

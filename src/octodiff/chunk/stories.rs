@@ -42,14 +42,13 @@ fn send(new: &[u8], store: &mut Store) -> Result<(Vec<u8>, usize), Error> {
     let selection = manifest.missing(|piece| store.0.contains_key(&piece.hash));
     let mut bundle = Vec::new();
     Bundle::write(&manifest, &selection, new, &mut bundle)?;
-    receive(&bundle, store).map(|result| (result, bundle.len()))
+    receive(&manifest, &bundle, store).map(|result| (result, bundle.len()))
 }
 
-fn receive(bundle: &[u8], store: &mut Store) -> Result<Vec<u8>, Error> {
-    let mut bundle = Bundle::open(Cursor::new(bundle))?;
-    let manifest = bundle.manifest().clone();
+fn receive(manifest: &Manifest, bundle: &[u8], store: &mut Store) -> Result<Vec<u8>, Error> {
+    let mut bundle = Bundle::open(manifest, Cursor::new(bundle))?;
     let mut result = Vec::new();
-    assemble(&manifest, &mut [&mut bundle, store], &mut result, 1 << 24)?;
+    assemble(manifest, &mut [&mut bundle, store], &mut result, 1 << 24)?;
     Ok(result)
 }
 
@@ -121,7 +120,7 @@ fn a_wrong_chunk_is_as_good_as_none() {
     assert_eq!((selection.count(), selection.length(&manifest)), (0, 0));
     let mut bundle = Vec::new();
     Bundle::write(&manifest, &selection, &new[..], &mut bundle).unwrap();
-    let refused = receive(&bundle, &mut store).unwrap_err().to_string();
+    let refused = receive(&manifest, &bundle, &mut store).unwrap_err().to_string();
     assert!(refused.contains(&third.hash.to_string()), "{refused}");
 }
 
@@ -157,15 +156,18 @@ fn damaged_bundles_are_refused() {
         }
         let mut damaged = bundle.clone();
         damaged[place] ^= 0x40;
-        assert!(receive(&damaged, &mut Store::default()).is_err(), "byte {place}");
         assert!(
-            receive(&bundle[..place], &mut Store::default()).is_err(),
+            receive(&manifest, &damaged, &mut Store::default()).is_err(),
+            "byte {place}"
+        );
+        assert!(
+            receive(&manifest, &bundle[..place], &mut Store::default()).is_err(),
             "cut at {place}"
         );
     }
     bundle.push(0);
     assert!(
-        receive(&bundle, &mut Store::default()).is_err(),
+        receive(&manifest, &bundle, &mut Store::default()).is_err(),
         "one byte too many"
     );
 }
@@ -195,6 +197,28 @@ proptest! {
         let head: &[u8] = if begins { b"MANTLECDC\x01\x02\x00\x00\x00" } else { b"" };
         let bytes = [head, &bytes].concat();
         prop_assert!(Manifest::read(&bytes[..]).is_err());
-        prop_assert!(receive(&bytes, &mut Store::default()).is_err());
+        prop_assert!(receive(&cut(&b"new"[..]).unwrap(), &bytes, &mut Store::default()).is_err());
     }
+}
+
+/// Good bundles, damaged at random, for as long as `MANTLE_FUZZ_SECONDS` says.
+#[test]
+fn a_mutated_bundle_makes_the_right_file_or_none() {
+    let old = random(7, 60_000);
+    let new = [&old[..20_000], &random(9, 3_000), &old[20_000..]].concat();
+    let mut store = Store::of(&[&old]);
+    let manifest = cut(&new[..]).unwrap();
+    let missing = manifest.missing(|piece| store.0.contains_key(&piece.hash));
+    let mut bundle = Vec::new();
+    Bundle::write(&manifest, &missing, &new[..], &mut bundle).unwrap();
+    let mut listed = Vec::new();
+    manifest.write(&mut listed).unwrap();
+    crate::stories::mutate_for_a_while(|damage| {
+        if let Ok(result) = receive(&manifest, &damage(&bundle), &mut store) {
+            assert_eq!(result, new);
+        }
+        if let Ok(read) = Manifest::read(&damage(&listed)[..]) {
+            assert_eq!(read, manifest);
+        }
+    });
 }
