@@ -94,7 +94,7 @@ pub fn record_in(
         return Ok(());
     }
     let mut packages = Vec::new();
-    for index in variables.collection().indexes("Octopus.Action.Package") {
+    for index in variables.collection().indexes("Octopus.Action.Package")? {
         let about = |name: &str| variables.text(&format!("Octopus.Action.Package[{index}].{name}"));
         let id = about("PackageId")?;
         if id.is_empty() {

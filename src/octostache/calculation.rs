@@ -1,5 +1,6 @@
 //! Recognises calculations: `#{calc …}` ("Variable templates" 2, 6).
 
+use crate::character::is_foreign_digit;
 use crate::parser::{Parsed, Parser};
 use crate::template::{Kind, Sum, Term};
 
@@ -62,8 +63,8 @@ impl Parser<'_> {
             return Ok((Term::Sum(sum), self.literal(end, ")")?));
         }
         let mut furthest = start;
-        if let Some((number, end)) = self.number(start) {
-            return Ok((Term::Number(number), end));
+        if let Some(found) = self.number(start) {
+            return Ok(found);
         }
         if let Ok(inside) = self.literal(start, "{") {
             let closed = self
@@ -80,15 +81,20 @@ impl Parser<'_> {
         }
     }
 
-    fn number(&self, start: usize) -> Option<(f64, usize)> {
-        let whole = self.while_true(start, |character| character.is_ascii_digit());
+    fn number(&self, start: usize) -> Option<(Term, usize)> {
+        let digit = |character: char| character.is_ascii_digit() || is_foreign_digit(character);
+        let whole = self.while_true(start, digit);
         let mut end = start + whole.len();
         if self.text[end..].starts_with('.') {
-            let fraction = self.while_true(end + 1, |character| character.is_ascii_digit());
+            let fraction = self.while_true(end + 1, digit);
             if !fraction.is_empty() {
                 end += 1 + fraction.len();
             }
         }
-        self.text[start..end].parse().ok().map(|number| (number, end))
+        let written = &self.text[start..end];
+        if written.chars().any(is_foreign_digit) {
+            return Some((Term::ForeignDigits(start), end));
+        }
+        written.parse().ok().map(|number| (Term::Number(number), end))
     }
 }

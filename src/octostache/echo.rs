@@ -30,12 +30,12 @@ pub(crate) fn symbol(template: &Template, symbol: &Symbol) -> String {
     let mut path = String::new();
     for (position, step) in symbol.steps.iter().enumerate() {
         match step {
-            Step::Name(name) if position == 0 => path.push_str(name),
+            Step::Name(name) if position == 0 => path.push_str(&name.written),
             Step::Name(name) => {
                 path.push('.');
-                path.push_str(name);
+                path.push_str(&name.written);
             }
-            Step::Index(index) => path.push_str(&format!("[{index}]")),
+            Step::Index(index) => path.push_str(&format!("[{}]", index.written)),
             Step::Computed(at) => {
                 path.push_str(&format!(
                     "[#{{{}}}]",
@@ -60,6 +60,7 @@ pub(crate) fn calculation(template: &Template, sum: &Sum) -> String {
 fn term(template: &Template, term: &Term) -> String {
     match term {
         Term::Number(value) => number::print(*value),
+        Term::ForeignDigits(_) => String::new(),
         Term::Symbol(symbol) => self::symbol(template, symbol),
         Term::Sum(sum) => calculation(template, sum),
     }
@@ -77,12 +78,17 @@ fn expression_at(template: &Template, expression: &Expression, depth: usize) -> 
         for argument in &filter.arguments {
             text.push(' ');
             match argument {
-                Argument::Text(argument) => text.push_str(&format!("\"{argument}\"")),
+                Argument::Text(argument) => text.push_str(&quoted(argument)),
                 Argument::Construct(at) => text.push_str(&construct(template, *at, depth + 1)),
             }
         }
     }
     text
+}
+
+/// A text in quotes; what would begin a construct is escaped.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace("#{", "##{"))
 }
 
 fn construct(template: &Template, position: usize, depth: usize) -> String {
@@ -98,7 +104,8 @@ fn construct(template: &Template, position: usize, depth: usize) -> String {
             collection,
             body,
         } => format!(
-            "#{{each {name} in {}}}{}#{{/each}}",
+            "#{{each {} in {}}}{}#{{/each}}",
+            name.written,
             symbol(template, collection),
             self::body(template, *body, depth)
         ),
@@ -137,7 +144,7 @@ fn condition(template: &Template, condition: &Condition, depth: usize) -> String
     let operator = if comparison.equal { "==" } else { "!=" };
     let right = match &comparison.right {
         Side::Expression(expression) => expression_at(template, expression, depth),
-        Side::Text(text) => format!("\"{text}\""),
+        Side::Text(text) => quoted(text),
     };
     format!("{left} {operator} {right} ")
 }

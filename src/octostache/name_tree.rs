@@ -1,9 +1,9 @@
 //! All names of a collection as a tree of named and indexed children ("Variable templates" 1).
 
-use crate::character::fold;
-use crate::parser::Parser;
-use crate::template::Step;
+use crate::character::Name;
+use crate::template::{Step, Template};
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
 /// The tree that paths are walked in.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +15,10 @@ pub struct NameTree {
 #[derive(Debug, Clone, Default)]
 pub struct Node {
     text: Option<String>,
+    /// Which variable the text is of: the later one keeps it.
+    owner: Option<usize>,
+    /// The text as a template, parsed when it is first needed; none for one that does not parse.
+    parsed: OnceLock<Option<Arc<Template>>>,
     children: Children,
     indexes: Children,
 }
@@ -30,24 +34,33 @@ impl NameTree {
     /// that does not parse, or holds a computed index, is reachable by its full name only.
     pub fn build<'a>(variables: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Self {
         let mut tree = Self::default();
-        for (name, text) in variables {
-            let Some(symbol) = Parser::name(name) else {
-                continue;
-            };
-            if symbol.steps.iter().any(|step| matches!(step, Step::Computed(_))) {
-                continue;
-            }
-            let mut node = &mut tree.root;
-            for step in &symbol.steps {
-                node = match step {
-                    Step::Name(name) => node.children.enter(name, None),
-                    Step::Index(index) => node.indexes.enter(index, Some(index)),
-                    Step::Computed(_) => node,
-                };
-            }
-            node.text = Some(text.unwrap_or_default().to_owned());
+        for (place, (name, text)) in variables.enumerate() {
+            tree.set(place, name, text);
         }
         tree
+    }
+
+    /// Sets the text of the variable that is at this place in the collection. Where two names meet, the later place wins.
+    pub(crate) fn set(&mut self, place: usize, name: &str, text: Option<&str>) {
+        let Some((_, symbol)) = Template::path(name) else {
+            return;
+        };
+        if symbol.steps.iter().any(|step| matches!(step, Step::Computed(_))) {
+            return;
+        }
+        let mut node = &mut self.root;
+        for step in &symbol.steps {
+            node = match step {
+                Step::Name(name) => node.children.enter(name, None),
+                Step::Index(index) => node.indexes.enter(index, Some(&index.written)),
+                Step::Computed(_) => node,
+            };
+        }
+        if node.owner.is_none_or(|owner| owner <= place) {
+            node.owner = Some(place);
+            node.text = Some(text.unwrap_or_default().to_owned());
+            node.parsed = OnceLock::new();
+        }
     }
 
     pub(crate) fn root(&self) -> &Node {
@@ -56,19 +69,48 @@ impl NameTree {
 }
 
 impl Node {
+    /// A node with a text and nothing below.
+    pub(crate) fn of_text(text: String) -> Self {
+        Self {
+            text: Some(text),
+            ..Self::default()
+        }
+    }
+
+    /// A member of a JSON object: its text is the key, with `Key` and `Value` below.
+    pub(crate) fn of_member(key: String, value: String) -> Self {
+        let mut node = Self::of_text(key.clone());
+        for (name, text) in [("Key", key), ("Value", value)] {
+            node.children.enter(&Name::new(name.to_owned()), Some(&text));
+        }
+        node
+    }
+
     /// The text of the variable of exactly this path, or the name of the index.
     pub fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }
 
+    /// The text as a template; none for one that does not parse.
+    pub(crate) fn template(&self) -> Option<&Arc<Template>> {
+        self.parsed
+            .get_or_init(|| {
+                self.text
+                    .as_deref()
+                    .and_then(|text| Template::parse(text).ok())
+                    .map(Arc::new)
+            })
+            .as_ref()
+    }
+
     /// The named child, without case.
-    pub fn child(&self, name: &str) -> Option<&Node> {
+    pub(crate) fn child(&self, name: &Name) -> Option<&Node> {
         self.children.find(name)
     }
 
     /// The index of this name, without case; `*` is the first one there is.
-    pub fn index(&self, name: &str) -> Option<&Node> {
-        if name == "*" {
+    pub(crate) fn index(&self, name: &Name) -> Option<&Node> {
+        if name.written == "*" {
             self.indexes.nodes.first()
         } else {
             self.indexes.find(name)
@@ -82,18 +124,22 @@ impl Node {
 }
 
 impl Children {
-    fn find(&self, name: &str) -> Option<&Node> {
-        self.places.get(&fold(name)).map(|place| &self.nodes[*place])
+    fn find(&self, name: &Name) -> Option<&Node> {
+        self.places.get(&name.folded).map(|place| &self.nodes[*place])
     }
 
-    fn enter(&mut self, name: &str, text: Option<&String>) -> &mut Node {
-        let place = *self.places.entry(fold(name)).or_insert_with(|| {
-            self.nodes.push(Node {
-                text: text.cloned(),
-                ..Node::default()
-            });
-            self.nodes.len() - 1
-        });
+    fn enter(&mut self, name: &Name, text: Option<&String>) -> &mut Node {
+        let place = match self.places.get(&name.folded) {
+            Some(place) => *place,
+            None => {
+                self.nodes.push(Node {
+                    text: text.cloned(),
+                    ..Node::default()
+                });
+                self.places.insert(name.folded.clone(), self.nodes.len() - 1);
+                self.nodes.len() - 1
+            }
+        };
         &mut self.nodes[place]
     }
 }

@@ -1,24 +1,43 @@
-//! Numbers of calculations: read from texts, printed in their shortest form (observed 1.18).
+//! Numbers: read from texts as calculations, filters and typed reads take them, printed in their shortest form
+//! (observed 1.18).
 
-/// A text as a number: surrounding blanks, a leading sign, thousands commas, a fraction, an exponent.
+/// A text as a number: surrounding blanks, a leading sign, thousands commas before the point, a fraction, an exponent.
 pub(crate) fn read(text: &str) -> Option<f64> {
-    let text = text.trim();
-    match text {
-        "NaN" => return Some(f64::NAN),
-        "Infinity" | "+Infinity" => return Some(f64::INFINITY),
-        "-Infinity" => return Some(f64::NEG_INFINITY),
-        _ => {}
+    let text = trimmed(text);
+    let plain = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if plain.eq_ignore_ascii_case("NaN") {
+        return Some(f64::NAN);
     }
-    let plain = text.trim_start_matches(['+', '-']);
-    let numeric = text.len() - plain.len() <= 1
-        && plain.starts_with(|first: char| first.is_ascii_digit() || first == '.')
-        && plain.chars().all(|character| {
-            character.is_ascii_digit() || matches!(character, '.' | ',' | 'e' | 'E' | '+' | '-')
+    if plain.eq_ignore_ascii_case("Infinity") {
+        let negative = text.starts_with('-');
+        return Some(if negative {
+            f64::NEG_INFINITY
+        } else {
+            f64::INFINITY
         });
-    if !numeric {
+    }
+    if !plain.starts_with(|first: char| first.is_ascii_digit() || first == '.') {
         return None;
     }
-    text.replace(',', "").parse().ok()
+    let (whole, rest) = plain.split_at(plain.find(['.', 'e', 'E']).unwrap_or(plain.len()));
+    let rest_is_numeric = rest
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-'));
+    if !rest_is_numeric || !whole.bytes().all(|byte| byte.is_ascii_digit() || byte == b',') {
+        return None;
+    }
+    let sign = &text[..text.len() - plain.len()];
+    format!("{sign}{}{rest}", whole.replace(',', "")).parse().ok()
+}
+
+/// A text as a number without thousands commas.
+pub(crate) fn read_plain(text: &str) -> Option<f64> {
+    if text.contains(',') { None } else { read(text) }
+}
+
+/// Without the blanks that numbers may have around them.
+pub(crate) fn trimmed(text: &str) -> &str {
+    text.trim_matches(|character| matches!(character, '\t'..='\r' | ' '))
 }
 
 /// The shortest text that reads back as this number: with an exponent from 1E+17 up and below 1E-04.
@@ -40,4 +59,14 @@ pub(crate) fn print(number: f64) -> String {
         return format!("{mantissa}E{sign}{digits:0>2}");
     }
     format!("{number}")
+}
+
+/// A 32-bit integer as filters and reads take it: surrounding ASCII blanks and a sign are allowed.
+pub(crate) fn int32(text: &str) -> Option<i32> {
+    let text = trimmed(text);
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
 }

@@ -3,7 +3,7 @@
 //! Every function answers with where its part ends, or with the furthest place at which it failed: whole files go on from
 //! there (observed 1.9). What is optional or repeated never fails.
 
-use crate::character::{is_blank, is_name_character};
+use crate::character::{Name, is_blank, is_name_character};
 use crate::template::{
     Argument, Body, Branch, Comparison, Condition, Construct, Expression, Filter, Kind, Side, Step, Symbol,
 };
@@ -94,11 +94,6 @@ impl<'a> Parser<'a> {
         (constructs, symbols)
     }
 
-    /// A path that is a whole name of a variable, as far as it can be read.
-    pub(crate) fn name(text: &str) -> Option<Symbol> {
-        Parser::new(text).symbol(0).ok().map(|(symbol, _)| symbol)
-    }
-
     fn construct(&self, start: usize) -> Result<Construct, usize> {
         let mut furthest = start;
         for alternative in [
@@ -181,7 +176,7 @@ impl<'a> Parser<'a> {
         let end = self.literal(end, "#{/each}")?;
         Ok((
             Kind::Repetition {
-                name,
+                name: Name::new(name),
                 collection,
                 body,
             },
@@ -407,12 +402,12 @@ impl<'a> Parser<'a> {
 
     pub(crate) fn symbol(&self, start: usize) -> Parsed<Symbol> {
         let (name, mut position) = self.identifier(start)?;
-        let mut steps = vec![Step::Name(name)];
+        let mut steps = vec![Step::Name(Name::new(name))];
         loop {
             let step = match self.text.as_bytes().get(position) {
                 Some(b'.') => self
                     .identifier(position + 1)
-                    .map(|(name, end)| (Step::Name(name), end)),
+                    .map(|(name, end)| (Step::Name(Name::new(name)), end)),
                 Some(b'[') => self.indexer(position),
                 _ => break,
             };
@@ -479,7 +474,7 @@ impl<'a> Parser<'a> {
             after_bracket = character == '[';
             index.push(character);
         }
-        Ok((Step::Index(index), close + 1))
+        Ok((Step::Index(Name::new(index)), close + 1))
     }
 
     /// For each `[` the `]` that closes it.

@@ -1,5 +1,6 @@
 //! A parsed text: the arena of its constructs, and the top level as a list of pieces.
 
+use crate::character::Name;
 use crate::parser::Parser;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -90,6 +91,23 @@ impl Template {
         (template, failure)
     }
 
+    /// A text that is a path as far as it can be read, such as the name of a variable.
+    pub(crate) fn path(text: &str) -> Option<(Self, Symbol)> {
+        let mut parser = Parser::new(text);
+        if text.contains("#{") {
+            parser.recognise();
+        }
+        let (symbol, _) = parser.symbol(0).ok()?;
+        let (constructs, index_symbols) = parser.into_parts();
+        let template = Self {
+            text: text.to_owned(),
+            pieces: Vec::new(),
+            constructs,
+            index_symbols,
+        };
+        Some((template, symbol))
+    }
+
     /// The text that was parsed.
     pub fn text(&self) -> &str {
         &self.text
@@ -130,11 +148,10 @@ impl Template {
 
 impl ParseError {
     fn at(text: &str, position: usize) -> Self {
-        let before = &text[..position];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let (line, column) = line_and_column(text, position);
         Self {
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
+            line,
+            column,
             found: text[position..]
                 .chars()
                 .take_while(|character| *character != '\n')
@@ -142,6 +159,16 @@ impl ParseError {
                 .collect(),
         }
     }
+}
+
+/// Line and column, in characters, of a place in a text; both from 1.
+pub(crate) fn line_and_column(text: &str, position: usize) -> (usize, usize) {
+    let before = &text[..position];
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (
+        before.matches('\n').count() + 1,
+        before[line_start..].chars().count() + 1,
+    )
 }
 
 /// A part of the top level or of a body.
@@ -170,7 +197,7 @@ pub(crate) enum Kind {
         otherwise: Option<Body>,
     },
     Repetition {
-        name: String,
+        name: Name,
         collection: Symbol,
         body: Body,
     },
@@ -240,8 +267,8 @@ pub(crate) struct Symbol {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
-    Name(String),
-    Index(String),
+    Name(Name),
+    Index(Name),
     /// An index named by the symbol of the substitution at this position.
     Computed(usize),
 }
@@ -256,6 +283,8 @@ pub(crate) struct Sum {
 #[derive(Debug, Clone)]
 pub(crate) enum Term {
     Number(f64),
+    /// Digits of another script at this position: the grammar takes them, but they are no number.
+    ForeignDigits(usize),
     Symbol(Symbol),
     /// A product, or a sum in parentheses.
     Sum(Sum),

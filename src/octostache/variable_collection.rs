@@ -1,8 +1,11 @@
 //! Named texts, in order, without case; and what the evaluator needs of them.
 
 use crate::character::fold;
-use crate::evaluation::{EvaluationError, evaluate};
+use crate::evaluation::{EvaluationError, Evaluator, evaluate};
 use crate::name_tree::NameTree;
+use crate::number;
+use crate::run::Run;
+use crate::template::Template;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
@@ -44,15 +47,35 @@ impl VariableCollection {
 
     /// Stores a text, or null, under a name.
     pub fn set(&mut self, name: &str, text: Option<&str>) {
-        self.tree.take();
-        let text = text.map(str::to_owned);
-        match self.places.get(&fold(name)) {
-            Some(place) => self.entries[*place].1 = text,
+        let place = match self.places.get(&fold(name)) {
+            Some(place) => {
+                self.entries[*place].1 = text.map(str::to_owned);
+                *place
+            }
             None => {
                 self.places.insert(fold(name), self.entries.len());
-                self.entries.push((name.to_owned(), text));
+                self.entries.push((name.to_owned(), text.map(str::to_owned)));
+                self.entries.len() - 1
             }
+        };
+        // A tree that was built already is kept up to date rather than built again.
+        if let Some(tree) = self.tree.get_mut() {
+            tree.set(place, name, text);
         }
+    }
+
+    /// Stores a list: what is not blank, joined by a separator.
+    pub fn set_strings<'a>(
+        &mut self,
+        name: &str,
+        values: impl IntoIterator<Item = &'a str>,
+        separator: &str,
+    ) {
+        let filled: Vec<&str> = values
+            .into_iter()
+            .filter(|value| !value.trim().is_empty())
+            .collect();
+        self.set(name, Some(&filled.join(separator)));
     }
 
     /// Names and stored texts, in order.
@@ -85,8 +108,18 @@ impl VariableCollection {
     pub fn get(&self, name: &str) -> Result<Option<String>, EvaluationError> {
         match self.raw(name) {
             None => Ok(None),
-            Some(text) => Ok(Some(evaluate(text, self)?.value)),
+            Some(text) => Ok(evaluate(text, self)?.into_value()),
         }
+    }
+
+    /// The evaluated text of a variable that must have one.
+    ///
+    /// # Errors
+    /// [`EvaluationError::Required`] when the variable is unknown, null or empty; a circular definition or a limit.
+    pub fn required(&self, name: &str) -> Result<String, EvaluationError> {
+        self.get(name)?
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| EvaluationError::Required(name.to_owned()))
     }
 
     /// The evaluated text as yes or no: `true` or `false` in any case with surrounding blanks, else the default.
@@ -94,18 +127,23 @@ impl VariableCollection {
     /// # Errors
     /// A circular definition or a limit.
     pub fn flag(&self, name: &str, default: bool) -> Result<bool, EvaluationError> {
-        Ok(
-            match self
-                .get(name)?
-                .as_deref()
-                .map(|text| text.trim().to_ascii_lowercase())
-                .as_deref()
-            {
-                Some("true") => true,
-                Some("false") => false,
-                _ => default,
-            },
-        )
+        let text = self.get(name)?.unwrap_or_default();
+        let word = text.trim();
+        Ok(if word.eq_ignore_ascii_case("true") {
+            true
+        } else if word.eq_ignore_ascii_case("false") {
+            false
+        } else {
+            default
+        })
+    }
+
+    /// The evaluated text as a whole number of 32 bits; none when it is no such number.
+    ///
+    /// # Errors
+    /// A circular definition or a limit.
+    pub fn int32(&self, name: &str) -> Result<Option<i32>, EvaluationError> {
+        Ok(self.get(name)?.as_deref().and_then(number::int32))
     }
 
     /// The evaluated text split at commas; blanks trimmed, empty parts dropped.
@@ -124,32 +162,11 @@ impl VariableCollection {
         self.split(name, &['\r', '\n'])
     }
 
-    /// The names of the indexes under a collection such as `Octopus.Action.Package`, in order; the empty name included.
-    pub fn indexes(&self, collection: &str) -> Vec<String> {
-        let Some(symbol) = crate::parser::Parser::name(collection) else {
-            return Vec::new();
-        };
-        let mut node = self.tree().root();
-        for step in &symbol.steps {
-            let next = match step {
-                crate::template::Step::Name(name) => node.child(name),
-                crate::template::Step::Index(index) => node.index(index),
-                crate::template::Step::Computed(_) => None,
-            };
-            let Some(next) = next else { return Vec::new() };
-            node = next;
-        }
-        match node.text() {
-            Some(text) => text.split(',').map(str::to_owned).collect(),
-            None => node
-                .indexes()
-                .iter()
-                .map(|index| index.text().unwrap_or_default().to_owned())
-                .collect(),
-        }
-    }
-
-    fn split(&self, name: &str, separators: &[char]) -> Result<Vec<String>, EvaluationError> {
+    /// The evaluated text split at any of these separators; blanks trimmed, empty parts dropped.
+    ///
+    /// # Errors
+    /// A circular definition or a limit.
+    pub fn split(&self, name: &str, separators: &[char]) -> Result<Vec<String>, EvaluationError> {
         let text = self.get(name)?.unwrap_or_default();
         Ok(text
             .split(separators)
@@ -157,5 +174,19 @@ impl VariableCollection {
             .filter(|part| !part.is_empty())
             .map(str::to_owned)
             .collect())
+    }
+
+    /// What a loop over a collection such as `Octopus.Action.Package` visits, as raw texts: the names of its indexes in
+    /// order (the empty one included), or the parts of its text.
+    ///
+    /// # Errors
+    /// [`EvaluationError::NoCollection`] for what is no path; a circular definition or a limit.
+    pub fn indexes(&self, collection: &str) -> Result<Vec<String>, EvaluationError> {
+        match Template::path(collection) {
+            Some((template, symbol)) if !collection.trim().is_empty() => {
+                Run::new(&Evaluator::new(self)).indexes(&template, &symbol)
+            }
+            _ => Err(EvaluationError::NoCollection(collection.to_owned())),
+        }
     }
 }

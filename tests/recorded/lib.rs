@@ -12,6 +12,7 @@ pub mod process;
 pub mod stage;
 pub mod structured_configuration;
 pub mod substitute_in_files;
+pub mod template;
 pub mod version;
 pub mod yaml_data;
 
@@ -27,5 +28,6 @@ pub const PLAYERS: &[(&str, Player)] = &[
     ("package-names", package_name::play),
     ("structured-config", structured_configuration::play),
     ("substitute-in-files", substitute_in_files::play),
+    ("templates", template::play),
     ("versions", version::play),
 ];

@@ -76,7 +76,7 @@ pub fn stage(runner: &mut Runner) -> Result<(), Failure> {
 
 fn stage_kind(runner: &mut Runner, kind: &Kind) -> Result<(), Failure> {
     let word = kind.word;
-    for index in runner.variables.collection().indexes(kind.variable) {
+    for index in runner.variables.collection().indexes(kind.variable)? {
         if index.trim().is_empty() {
             continue;
         }
