@@ -27,7 +27,7 @@ pub(crate) enum Item<'a> {
     /// An index of a collection.
     Borrowed(&'a Node),
     /// A part of a text.
-    Owned(Node),
+    Owned(Box<Node>),
 }
 
 /// What a path, or the beginning of one, leads to.

@@ -24,6 +24,9 @@ pub(crate) enum Json {
     Object(Vec<(String, Json)>),
 }
 
+/// A member of a flat object.
+pub(crate) type Named = (String, Option<String>);
+
 /// Whether a text can be an object or an array at all: only such texts are read.
 pub(crate) fn may_be_container(text: &str) -> bool {
     text.trim_start().starts_with(['{', '[', '/'])
@@ -70,7 +73,7 @@ fn without_metadata(mut members: Vec<(String, Json)>) -> Option<Vec<(String, Jso
 ///
 /// # Errors
 /// What is wrong, with the position in bytes.
-pub(crate) fn read_flat(text: &str) -> Result<Vec<(String, Option<String>)>, (usize, &'static str)> {
+pub(crate) fn read_flat(text: &str) -> Result<Vec<Named>, (usize, &'static str)> {
     let mut reader = Reader { text, position: 0 };
     let wrong = |reader: &Reader<'_>, what| Err((reader.position, what));
     if reader.skip().is_none() || !reader.take('{') {

@@ -369,7 +369,10 @@ impl<'r> Run<'r> {
                     .collect::<Vec<_>>()
             }
         };
-        Ok(items.into_iter().map(Item::Owned).collect())
+        Ok(items
+            .into_iter()
+            .map(|node| Item::Owned(Box::new(node)))
+            .collect())
     }
 
     fn calculation(&mut self, template: &Template, sum: &Sum, context: &Context<'_>) -> Outcome<Option<f64>> {

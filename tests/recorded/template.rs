@@ -1,6 +1,8 @@
 //! Plays the cases of `templates.jsonl`: evaluations, and reads of variables.
 
-use octostache::{Evaluation, EvaluationError, Evaluator, HostFilters, Template, VariableCollection, Variables};
+use octostache::{
+    Evaluation, EvaluationError, Evaluator, HostFilters, Template, VariableCollection, Variables,
+};
 use serde_json::{Value, json};
 
 /// The filters that a case says its host has.
@@ -45,7 +47,11 @@ pub fn play(case: &Value) -> Result<(), String> {
         )),
         Err(error) if !must_fail => Err(format!("fails ({error}) where it should give {}", case["result"])),
         Err(error) => {
-            if case["failureKind"] == "recursion" && !["self referencing loop", "circular"].iter().all(|words| error.contains(words)) {
+            if case["failureKind"] == "recursion"
+                && !["self referencing loop", "circular"]
+                    .iter()
+                    .all(|words| error.contains(words))
+            {
                 return Err(format!("the failure does not name the circle: {error}"));
             }
             Ok(())
@@ -56,7 +62,10 @@ pub fn play(case: &Value) -> Result<(), String> {
 
 fn compare(case: &Value, answer: &Answer) -> Result<(), String> {
     if answer.result != case["result"] {
-        return Err(format!("gives {} where it should give {}", answer.result, case["result"]));
+        return Err(format!(
+            "gives {} where it should give {}",
+            answer.result, case["result"]
+        ));
     }
     if let Some(error) = &answer.error
         && let Some(expected) = case.get("error")
@@ -119,7 +128,14 @@ fn answer(case: &Value) -> Result<Result<Answer, String>, String> {
         "load" => {
             let file = case["file"].as_str().unwrap_or_default();
             return Ok(VariableCollection::from_file_text(file)
-                .map(|loaded| plain(loaded.iter().map(|(name, text)| (name.to_owned(), json!(text))).collect()))
+                .map(|loaded| {
+                    plain(
+                        loaded
+                            .iter()
+                            .map(|(name, text)| (name.to_owned(), json!(text)))
+                            .collect(),
+                    )
+                })
                 .map_err(|error| error.to_string()));
         }
         "setStrings" => {
@@ -153,5 +169,7 @@ fn collection(case: &Value) -> VariableCollection {
 
 fn texts(list: &Value) -> Vec<String> {
     let texts = list.as_array().into_iter().flatten();
-    texts.filter_map(|text| text.as_str().map(str::to_owned)).collect()
+    texts
+        .filter_map(|text| text.as_str().map(str::to_owned))
+        .collect()
 }

@@ -1,6 +1,7 @@
 //! The filters `Match` and `Replace`: .NET regular expressions, translated for a backtracking engine with a step limit.
 
 mod class;
+mod numbering;
 mod replacement;
 mod translation;
 

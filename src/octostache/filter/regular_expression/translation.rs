@@ -3,6 +3,7 @@
 //! Options are resolved here, all but the one for case; groups are numbered as .NET does it: those without a name first,
 //! from left to right, then those with one.
 
+use super::numbering::{Numbering, number_groups};
 use super::{Groups, class};
 
 /// Parentheses and sets within each other.
@@ -11,15 +12,7 @@ const DEEPEST: usize = 100;
 /// The pattern for the engine, with the numbers of its groups.
 pub(super) fn translate(pattern: &str) -> Result<(String, Groups), String> {
     let groups = number_groups(pattern)?;
-    let mut translator = Translator {
-        pattern,
-        position: 0,
-        output: String::with_capacity(pattern.len() * 2),
-        options: Options::default(),
-        depth: 0,
-        opened: 0,
-        groups: &groups,
-    };
+    let mut translator = Translator::new(pattern, &groups);
     translator.alternatives()?;
     if translator.peek() == Some(')') {
         return Err("there are too many )".to_owned());
@@ -29,106 +22,16 @@ pub(super) fn translate(pattern: &str) -> Result<(String, Groups), String> {
 }
 
 #[derive(Clone, Copy, Default)]
-struct Options {
+pub(super) struct Options {
     ignore_case: bool,
     multiline: bool,
     single_line: bool,
     explicit: bool,
-    extended: bool,
-}
-
-#[derive(Default)]
-struct Numbering {
-    groups: Groups,
-    /// The names of the capturing groups in the order of their parentheses.
-    opened: Vec<Option<String>>,
-}
-
-/// Finds the capturing groups before anything is translated: references may stand before their group.
-fn number_groups(pattern: &str) -> Result<Numbering, String> {
-    let mut numbering = Numbering::default();
-    let mut translator = Translator {
-        pattern,
-        position: 0,
-        output: String::new(),
-        options: Options::default(),
-        depth: 0,
-        opened: 0,
-        groups: &Numbering::default(),
-    };
-    let mut stack = Vec::new();
-    while let Some(character) = translator.next() {
-        match character {
-            '\\' => {
-                translator.next();
-            }
-            '[' => translator.skip_set()?,
-            '#' if translator.options.extended => translator.skip_comment(),
-            '(' => {
-                let before = translator.options;
-                match translator.group_head()? {
-                    Head::Comment => {}
-                    Head::Options(options) => translator.options = options,
-                    Head::Capture(name) => {
-                        numbering.opened.push(name);
-                        stack.push(before);
-                    }
-                    Head::Plain(_, options) => {
-                        translator.options = options;
-                        stack.push(before);
-                    }
-                    Head::Condition => {
-                        // The parenthesis of the condition itself is an ordinary one to .NET only when it is an expression.
-                        stack.push(before);
-                    }
-                }
-            }
-            ')' => {
-                if let Some(options) = stack.pop() {
-                    translator.options = options;
-                }
-            }
-            _ => {}
-        }
-    }
-    let mut next = 1;
-    let written: Vec<usize> = numbering
-        .opened
-        .iter()
-        .flatten()
-        .filter_map(|name| name.parse().ok())
-        .collect();
-    numbering.groups.numbered.push((0, 0));
-    for (position, name) in numbering.opened.iter().enumerate() {
-        if name.is_none() {
-            while written.contains(&next) {
-                next += 1;
-            }
-            numbering.groups.numbered.push((next, position + 1));
-            next += 1;
-        }
-    }
-    for (position, name) in numbering.opened.iter().enumerate() {
-        let Some(name) = name else { continue };
-        match name.parse::<usize>() {
-            Ok(number) => numbering.groups.numbered.push((number, position + 1)),
-            Err(_) if numbering.groups.named.iter().any(|(known, _)| known == name) => {
-                return Err(format!("two groups are named '{name}'"));
-            }
-            Err(_) => {
-                while written.contains(&next) || numbering.groups.of_number(next).is_some() {
-                    next += 1;
-                }
-                numbering.groups.numbered.push((next, position + 1));
-                numbering.groups.named.push((name.clone(), position + 1));
-            }
-        }
-    }
-    Ok(numbering)
+    pub(super) extended: bool,
 }
 
 /// What stands after an opening parenthesis.
-enum Head {
+pub(super) enum Head {
     Comment,
     /// `(?i)`: for the rest of the group around it.
     Options(Options),
@@ -139,17 +42,27 @@ enum Head {
     Condition,
 }
 
-struct Translator<'p> {
+pub(super) struct Translator<'p> {
     pattern: &'p str,
     position: usize,
     output: String,
-    options: Options,
+    pub(super) options: Options,
     depth: usize,
-    opened: usize,
     groups: &'p Numbering,
 }
 
-impl Translator<'_> {
+impl<'p> Translator<'p> {
+    pub(super) fn new(pattern: &'p str, groups: &'p Numbering) -> Self {
+        Self {
+            pattern,
+            position: 0,
+            output: String::with_capacity(pattern.len() * 2),
+            options: Options::default(),
+            depth: 0,
+            groups,
+        }
+    }
+
     fn alternatives(&mut self) -> Result<(), String> {
         self.depth += 1;
         if self.depth > DEEPEST {
@@ -284,7 +197,6 @@ impl Translator<'_> {
                 return Ok(false);
             }
             Head::Capture(_) => {
-                self.opened += 1;
                 self.output.push('(');
             }
             Head::Plain(head, options) => {
@@ -307,7 +219,7 @@ impl Translator<'_> {
     }
 
     /// What stands after a parenthesis that was just read.
-    fn group_head(&mut self) -> Result<Head, String> {
+    pub(super) fn group_head(&mut self) -> Result<Head, String> {
         let rest = &self.pattern[self.position..];
         if !rest.starts_with('?') {
             return Ok(if self.options.explicit {
@@ -604,12 +516,12 @@ impl Translator<'_> {
         Ok(())
     }
 
-    fn skip_set(&mut self) -> Result<(), String> {
+    pub(super) fn skip_set(&mut self) -> Result<(), String> {
         self.set(0).map(|_| ())
     }
 
     /// To the end of the line.
-    fn skip_comment(&mut self) {
+    pub(super) fn skip_comment(&mut self) {
         while self.next().is_some_and(|character| character != '\n') {}
     }
 
@@ -617,7 +529,7 @@ impl Translator<'_> {
         self.pattern[self.position..].chars().next()
     }
 
-    fn next(&mut self) -> Option<char> {
+    pub(super) fn next(&mut self) -> Option<char> {
         let next = self.peek()?;
         self.position += next.len_utf8();
         Some(next)
