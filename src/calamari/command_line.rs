@@ -74,6 +74,10 @@ impl CommandLine {
         if let Some(first) = arguments.next_if(|first| !first.is_empty() && !first.starts_with('-')) {
             line.command = first.to_ascii_lowercase();
         }
+        if line.command == "version" {
+            // What else is given does not matter to it.
+            return Ok(line);
+        }
         while let Some(argument) = arguments.next() {
             if let Some(flag) = flag(argument) {
                 line.flags.insert(flag);

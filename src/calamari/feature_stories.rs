@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 use std::fs::File;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};

@@ -12,7 +12,6 @@ use crate::child::{self, Ended};
 use crate::failure::Failure;
 use crate::runner::Runner;
 use bootstrap::Bootstrap;
-use octostache::{Limits, Template, evaluate_template};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -183,30 +182,6 @@ fn rewrite(script: &Path) -> Result<(), Failure> {
     let rewritten = text.replace("\r\n", "\n");
     if rewritten.as_bytes() != bytes {
         std::fs::write(script, rewritten).map_err(failed("write the script"))?;
-    }
-    Ok(())
-}
-
-/// Replaces the variables in a file; what does not parse stays as it is.
-///
-/// # Errors
-/// The file cannot be read or written, or a variable in it is circular.
-pub fn substitute_in(runner: &Runner, file: &Path) -> Result<(), Failure> {
-    runner.log.verbose(&format!(
-        "Performing variable substitution on '{}'",
-        file.display()
-    ));
-    let bytes = std::fs::read(file).map_err(|error| Failure::at(file, "read", &error))?;
-    let text = crate::variables::text_of_file(&bytes);
-    let template = Template::parse_keep_going(&text);
-    let evaluation = evaluate_template(&template, runner.variables.collection(), Limits::default())?;
-    if let Some(error) = evaluation.error() {
-        runner
-            .log
-            .verbose(&format!("Parsing file '{}': {error}", file.display()));
-    }
-    if evaluation.value.as_bytes() != bytes {
-        std::fs::write(file, evaluation.value).map_err(|error| Failure::at(file, "write", &error))?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `run-script`: runs the script of a step (12.1).
 
-use crate::convention::Convention;
+use crate::convention::{Convention, substitute_in_files};
 use crate::deployment::{self, Deployment};
 use crate::failure::Failure;
 use crate::runner::Runner;
@@ -40,7 +40,7 @@ pub fn run(runner: &mut Runner) -> Result<i32, Failure> {
         None => given.unwrap_or_default(),
     };
     if chosen.substitute {
-        script::substitute_in(runner, &chosen.path)?;
+        substitute_in_files::substitute(runner, &chosen.path)?;
     }
     let mut deployment = Deployment::new(runner, PathBuf::from(package.as_deref().unwrap_or_default()));
     for convention in &PREPARE {

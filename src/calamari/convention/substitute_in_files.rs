@@ -56,7 +56,11 @@ pub fn substitute_in(runner: &Runner, folder: &Path, patterns: &[String]) -> Res
     Ok(())
 }
 
-fn substitute(runner: &Runner, path: &Path) -> Result<(), Failure> {
+/// Replaces the templates in one file.
+///
+/// # Errors
+/// See [`substitute_in`].
+pub fn substitute(runner: &Runner, path: &Path) -> Result<(), Failure> {
     let log = &runner.log;
     log.verbose(&format!(
         "Performing variable substitution on '{}'",
