@@ -5,6 +5,8 @@
 
 mod edit;
 pub mod json;
+#[cfg(test)]
+mod mutated;
 pub mod properties;
 pub mod xml;
 pub mod yaml;

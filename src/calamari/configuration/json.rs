@@ -11,7 +11,7 @@ use reader::{Content, Node};
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// The values of one path.
+/// The values of each path that a variable names.
 type Places = HashMap<String, Vec<(Old, Range<usize>)>>;
 
 /// What stood at a place.
@@ -36,12 +36,17 @@ pub fn replace(text: &str, variables: &VariableCollection) -> Result<Replaced, R
         let (line, column) = edit::place(text, error.position);
         ReplaceError::Unreadable(format!("{} (line {line}, column {column})", error.reason))
     })?;
-    let mut places = Places::new();
+    let names: Vec<&str> = variables
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|name| is_for_paths(name))
+        .collect();
+    let mut places: Places = names.iter().map(|name| (fold(name), Vec::new())).collect();
     collect(&root, None, &mut places);
     let mut edits = Vec::new();
     let mut notes = Vec::new();
-    for (name, _) in variables.iter().filter(|(name, _)| is_for_paths(name)) {
-        let Some(places) = places.get(&fold(name)) else {
+    for name in names {
+        let Some(places) = places.get(&fold(name)).filter(|places| !places.is_empty()) else {
             continue;
         };
         let value = variables.get(name)?;
@@ -70,7 +75,7 @@ pub fn replace(text: &str, variables: &VariableCollection) -> Result<Replaced, R
     })
 }
 
-/// Takes down everything below a value; `path` is its own, none for the root.
+/// Takes down what is named below a value; `path` is its own, none for the root.
 fn collect(node: &Node, path: Option<&str>, places: &mut Places) {
     let mut child = |name: &str, child: &Node| {
         let path = path.map_or_else(|| name.to_owned(), |path| format!("{path}:{name}"));
@@ -80,10 +85,9 @@ fn collect(node: &Node, path: Option<&str>, places: &mut Places) {
             Content::Boolean(_) => Old::Boolean,
             Content::Text(_) | Content::Null => Old::Text,
         };
-        places
-            .entry(fold(&path))
-            .or_default()
-            .push((old, child.range.clone()));
+        if let Some(places) = places.get_mut(&fold(&path)) {
+            places.push((old, child.range.clone()));
+        }
         collect(child, Some(&path), places);
     };
     match &node.content {

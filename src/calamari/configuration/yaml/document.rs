@@ -300,11 +300,13 @@ fn nodes(text: &str, items: &[Item<'_>]) -> Vec<Node> {
             _ => continue,
         };
         let root = open.is_empty();
+        let flow = *style == StructureStyle::Flow || open.last().is_some_and(|frame| frame.parent.flow);
         open.push(Frame {
             parent: Parent {
                 kind,
-                flow: *style == StructureStyle::Flow || open.last().is_some_and(|frame| frame.parent.flow),
-                column: Some(column(text, begins)),
+                flow,
+                // Of flow collections nobody asks, and they may all stand in one line.
+                column: (!flow).then(|| column(text, begins)),
                 key: None,
             },
             path,

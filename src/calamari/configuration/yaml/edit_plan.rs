@@ -423,6 +423,7 @@ impl<'a> Plan<'a> {
         let before = self.document.items[..index]
             .iter()
             .rev()
+            .filter(|item| !item.range.is_empty())
             .map(|item| item.range.end)
             .find(|end| *end <= item.range.start)
             .unwrap_or(0);
