@@ -46,6 +46,8 @@ struct Scan<'a, R, W: Write + Seek, C> {
     total: u64,
     /// Number of the chunk that ends where the window begins.
     previous: Option<u32>,
+    /// Number of the short chunk with which what is not written yet begins, and which continues the copy before.
+    tail: Option<u32>,
     hashed_in_vain: u64,
     rolling: std::marker::PhantomData<C>,
 }
@@ -65,6 +67,7 @@ impl<'a, R: Read, W: Write + Seek, C: Rolling> Scan<'a, R, W, C> {
             ended: false,
             total: 0,
             previous: None,
+            tail: None,
             hashed_in_vain: 0,
             rolling: std::marker::PhantomData::<C>,
         };
@@ -75,6 +78,8 @@ impl<'a, R: Read, W: Write + Seek, C: Rolling> Scan<'a, R, W, C> {
         }
         // The last chunk of a basis is mostly shorter than the others: in what is left it is looked for.
         scan.windows(shortest)?;
+        scan.at = scan.end;
+        scan.copy_tail()?;
         scan.commands.data(&scan.buffer[scan.pending..scan.end])?;
         scan.commands.end(scan.hash.finalize().into())?;
         Ok(scan.total)
@@ -85,6 +90,7 @@ impl<'a, R: Read, W: Write + Seek, C: Rolling> Scan<'a, R, W, C> {
         if self.pending < self.at {
             self.previous = None;
         }
+        self.copy_tail()?;
         self.commands.begin_data(&self.buffer[self.pending..self.at])?;
         self.buffer.copy_within(self.at..self.end, 0);
         self.end -= self.at;
@@ -110,9 +116,9 @@ impl<'a, R: Read, W: Write + Seek, C: Rolling> Scan<'a, R, W, C> {
             if fresh {
                 rolling.start(&self.buffer[self.at..self.at + length]);
             }
-            let mut found = self.find(rolling.value(), length);
+            let found = self.find(rolling.value(), length);
             if found.is_none() && fresh {
-                found = self.continued(length);
+                self.tail = self.continued(length).or(self.tail);
             }
             fresh = found.is_some();
             match found {
@@ -183,11 +189,22 @@ impl<'a, R: Read, W: Write + Seek, C: Rolling> Scan<'a, R, W, C> {
             return Ok(());
         };
         let (start, length) = (chunk.start, length(chunk));
+        self.copy_tail()?;
         self.commands.data(&self.buffer[self.pending..self.at])?;
         self.commands.copy(start, length as u64)?;
         self.at += length;
         self.pending = self.at;
         self.previous = Some(number);
+        Ok(())
+    }
+
+    /// Copies the short chunk, when nothing was found that begins inside it: a longer match would have been worth more.
+    fn copy_tail(&mut self) -> Result<(), Error> {
+        let tail = self.tail.take().and_then(|number| self.index.chunk(number));
+        if let Some(chunk) = tail.filter(|chunk| length(chunk) <= self.at - self.pending) {
+            self.commands.copy(chunk.start, length(chunk) as u64)?;
+            self.pending += length(chunk);
+        }
         Ok(())
     }
 }

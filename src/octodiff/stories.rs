@@ -3,6 +3,7 @@
 use std::io::{Cursor, Read};
 
 use proptest::prelude::*;
+use sha1::{Digest, Sha1};
 
 use crate::error::Error;
 use crate::*;
@@ -278,6 +279,44 @@ fn checksums_that_collide_on_purpose_cost_no_time() {
     assert_eq!(patched(b"", &delta.into_inner()).unwrap(), new);
 }
 
+/// The size of the delta that the specification's algorithm makes (`octodiff.md` 5), written down without any hurry.
+fn plain_size(signature: &Signature, new: &[u8]) -> usize {
+    let mut chunks = signature.chunks().to_vec();
+    chunks.sort_by_key(|chunk| (chunk.checksum, chunk.start));
+    let lengths = || chunks.iter().map(|chunk| chunk.length as usize);
+    let (longest, shortest) = (lengths().max().unwrap_or(0), lengths().min().unwrap_or(0));
+    let (mut size, mut matched, mut copied) = (42, 0, None);
+    for at in 0..new.len() {
+        let window = if new.len() - at < longest {
+            shortest
+        } else {
+            longest
+        };
+        if at < matched || window == 0 || at + window > new.len() {
+            continue;
+        }
+        let block = &new[at..at + window];
+        let checksum = signature.checksum.of(block);
+        let behind = &chunks[chunks.partition_point(|chunk| chunk.checksum < checksum)..];
+        let mut equal = behind.iter().take_while(|chunk| chunk.checksum == checksum);
+        let Some(chunk) = equal.find(|chunk| <[u8; 20]>::from(Sha1::digest(block)) == chunk.hash) else {
+            continue;
+        };
+        if at > matched {
+            size += 9 + at - matched;
+        }
+        if at > matched || copied != Some(chunk.start) {
+            size += 17;
+        }
+        copied = Some(chunk.start + window as u64);
+        matched = at + window;
+    }
+    if matched < new.len() {
+        size += 9 + new.len() - matched;
+    }
+    size
+}
+
 fn edits() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
     let piece = (0usize..4000, 0usize..1500, any::<bool>(), 1u64..9);
     (0usize..5000, 1u64..4, prop::collection::vec(piece, 0..8)).prop_map(|(length, seed, pieces)| {
@@ -306,7 +345,8 @@ proptest! {
         let checksum = if second { RollingChecksum::Adler32V2 } else { RollingChecksum::Adler32 };
         let delta = delta_of(&basis, &new, &form(chunk_size, checksum));
         prop_assert_eq!(patched(&basis, &delta).unwrap(), new.clone());
-prop_assert!(delta.len() <= 60 + new.len() * 3 / 2);
+        let signature = Signature::read(&signature_of(&basis, &form(chunk_size, checksum))[..]).unwrap();
+        prop_assert!(delta.len() <= plain_size(&signature, &new), "larger than the plain algorithm's");
     }
 
     #[test]
