@@ -2,6 +2,7 @@
 
 pub mod already_installed;
 pub mod configured_script;
+pub mod dotnet_configuration;
 pub mod extract_package;
 pub mod feature;
 pub mod foreign_feature;
@@ -13,6 +14,7 @@ pub mod purge;
 pub mod structured_configuration;
 pub mod substitute_in_files;
 mod target_file;
+pub mod transform_configuration;
 
 use crate::deployment::Deployment;
 use crate::failure::Failure;

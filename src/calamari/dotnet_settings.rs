@@ -34,7 +34,9 @@ pub fn replace(name: &str, bytes: &[u8], variables: &Variables) -> Result<Replac
     let mut places = places(&document);
     let mut used = Vec::new();
     for (variable, _) in variables.collection().iter() {
-        let Some(places) = places.remove(&octostache::fold(variable)) else { continue };
+        let Some(places) = places.remove(&octostache::fold(variable)) else {
+            continue;
+        };
         let value = variables.text(variable)?;
         check_characters(&value).map_err(|error| {
             Failure::expected(format!(
@@ -78,7 +80,9 @@ fn places(document: &Document) -> HashMap<String, Vec<Place>> {
         }
     };
     for node in document.descendants(document.root()) {
-        let Some(tag) = document.element(node) else { continue };
+        let Some(tag) = document.element(node) else {
+            continue;
+        };
         let below = |section: &str| {
             let parent = document.parent(node).and_then(|parent| document.element(parent));
             parent.is_some_and(|parent| parent.local() == section)
@@ -131,7 +135,11 @@ fn set(document: &mut Document, place: &Place, value: &str) {
                 None => {
                     // In the namespace of its parent.
                     let prefix = document.element(setting).map_or("", |tag| tag.prefix());
-                    let name = if prefix.is_empty() { "value".to_owned() } else { format!("{prefix}:value") };
+                    let name = if prefix.is_empty() {
+                        "value".to_owned()
+                    } else {
+                        format!("{prefix}:value")
+                    };
                     let element = document.new_element(&name);
                     document.set_content(element, value);
                     document.append_on_line(setting, element);

@@ -9,6 +9,7 @@ pub mod command_line;
 pub mod configuration;
 pub mod convention;
 pub mod deployment;
+pub mod dotnet_settings;
 pub mod failure;
 pub mod fresh_file;
 pub mod glob;
@@ -26,6 +27,7 @@ pub mod runner;
 pub mod script;
 pub mod service_message;
 pub mod text_file;
+pub mod transformation;
 pub mod variables;
 pub mod xml;
 

@@ -5,6 +5,8 @@ mod engine;
 mod instruction;
 mod locator;
 pub mod report;
+#[cfg(test)]
+mod stories;
 
 use crate::failure::Failure;
 use crate::xml::{Document, encoding};
@@ -47,8 +49,9 @@ pub fn apply(source: File<'_>, transform: File<'_>, options: Options) -> Outcome
 fn run(source: File<'_>, transform: File<'_>, report: &mut Report) -> Result<Option<Vec<u8>>, Failure> {
     let stored = encoding::decode(source.bytes);
     let read = |name: &str, text: &str| {
-        Document::parse(text)
-            .map_err(|error| format!("The XML file {name} cannot be transformed or used as a transform: {error}"))
+        Document::parse(text).map_err(|error| {
+            format!("The XML file {name} cannot be transformed or used as a transform: {error}")
+        })
     };
     let documents = read(source.name, &stored.text).and_then(|document| {
         let transform = read(transform.name, &encoding::decode(transform.bytes).text)?;

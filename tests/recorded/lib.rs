@@ -2,8 +2,10 @@
 
 pub mod better;
 pub mod case_file;
+pub mod configuration_file;
 pub mod difference;
 pub mod document;
+pub mod dotnet_configuration;
 pub mod folder_case;
 pub mod json_data;
 pub mod octodiff;
@@ -14,6 +16,7 @@ pub mod structured_configuration;
 pub mod substitute_in_files;
 pub mod template;
 pub mod version;
+pub mod xdt;
 pub mod yaml_data;
 
 use serde_json::Value;
@@ -24,10 +27,12 @@ pub type Player = fn(case: &Value) -> Result<(), String>;
 /// How a file's name begins, and who plays its cases.
 pub const PLAYERS: &[(&str, Player)] = &[
     ("calamari-", process::play),
+    ("dotnet-config", dotnet_configuration::play),
     ("octodiff", octodiff::play),
     ("package-names", package_name::play),
     ("structured-config", structured_configuration::play),
     ("substitute-in-files", substitute_in_files::play),
     ("templates", template::play),
     ("versions", version::play),
+    ("xdt", xdt::play),
 ];

@@ -67,13 +67,8 @@ impl Definition {
         let left = sides.next().unwrap_or_default();
         let target = match sides.next() {
             None => None,
-            Some(right) if left.is_empty() || right.is_empty() => {
-                let _ = right;
-                return Err(Failure::expected(format!(
-                    "The configuration transform \"{text}\" lacks a file on one side of the arrow; write \
-                     \"transform => target\""
-                )));
-            }
+            Some("") => return Err(lacking(text)),
+            Some(_) if left.is_empty() => return Err(lacking(text)),
             Some(right) => Some(Side::read(right)),
         };
         let transform = match target {
@@ -112,6 +107,12 @@ impl Definition {
         let wildcard = if self.transform.any { "wildcard " } else { "" };
         format!("{wildcard}pattern '{}'", path.display())
     }
+}
+
+fn lacking(text: &str) -> Failure {
+    Failure::expected(format!(
+        "The configuration transform \"{text}\" lacks a file on one side of the arrow; write \"transform => target\""
+    ))
 }
 
 impl Side {
@@ -162,7 +163,12 @@ pub fn select(
     }
     let suffixes = suffixes(definitions, automatic);
     for folder in folders {
-        search.explain(|| format!("Recursively searching for files to transform in folder '{}'", folder.display()));
+        search.explain(|| {
+            format!(
+                "Recursively searching for files to transform in folder '{}'",
+                folder.display()
+            )
+        });
         for source in files_below(folder, &|name| {
             suffixes.is_empty() || suffixes.iter().any(|suffix| name.ends_with(suffix))
         })? {
@@ -205,9 +211,19 @@ fn suffixes(definitions: &[Definition], automatic: bool) -> Vec<String> {
     if automatic {
         suffixes.push(".config".to_owned());
     }
-    for target in definitions.iter().filter_map(|definition| definition.target.as_ref()) {
-        let name = if target.any { format!(".{}", target.name) } else { target.name.clone() };
-        suffixes.push(name.rfind('.').map_or(String::new(), |dot| name[dot..].to_owned()));
+    for target in definitions
+        .iter()
+        .filter_map(|definition| definition.target.as_ref())
+    {
+        let name = if target.any {
+            format!(".{}", target.name)
+        } else {
+            target.name.clone()
+        };
+        suffixes.push(
+            name.rfind('.')
+                .map_or(String::new(), |dot| name[dot..].to_owned()),
+        );
     }
     suffixes
 }
@@ -256,10 +272,17 @@ impl Search {
 
     /// The transforms of one file by one definition.
     fn transforms(&mut self, source: &Path, definition: &Definition) -> Result<Vec<PathBuf>, Failure> {
-        let Some((folder, name)) = place_of(source, definition) else { return Ok(Vec::new()) };
+        let Some((folder, name)) = place_of(source, definition) else {
+            return Ok(Vec::new());
+        };
         let folder = normal(&folder);
         if !folder.is_dir() {
-            self.explain(|| format!(" - Skipping as transform folder '{}' does not exist", folder.display()));
+            self.explain(|| {
+                format!(
+                    " - Skipping as transform folder '{}' does not exist",
+                    folder.display()
+                )
+            });
             return Ok(Vec::new());
         }
         let mut wanted = vec![name.clone()];
@@ -269,14 +292,25 @@ impl Search {
         let literal = !definition.explicit;
         let mut found = Vec::new();
         for wanted in &wanted {
-            for file in files_in(&folder, &|file| if literal { file == wanted } else { fits(wanted, file) })? {
+            for file in files_in(&folder, &|file| {
+                if literal {
+                    file == wanted
+                } else {
+                    fits(wanted, file)
+                }
+            })? {
                 if !found.contains(&file) {
                     found.push(file);
                 }
             }
         }
         if found.is_empty() {
-            self.explain(|| format!(" - skipping as transform '{name}' could not be found in '{}'", folder.display()));
+            self.explain(|| {
+                format!(
+                    " - skipping as transform '{name}' could not be found in '{}'",
+                    folder.display()
+                )
+            });
         }
         found.retain(|transform| {
             let reason = if definition
@@ -340,7 +374,10 @@ fn is_target(source: &Path, transform: &Path, target: &Side) -> bool {
     if !target.any {
         return seen == target.path();
     }
-    let name = seen.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = seen
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
     let suffix = format!(".{}", target.name);
     seen.parent().unwrap_or(Path::new("")) == target.folder && name.ends_with(&suffix)
 }

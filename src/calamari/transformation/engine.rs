@@ -24,7 +24,9 @@ pub(super) fn run(target: Document, mut transform: Document, report: &mut Report
     for node in transform.descendants(transform.root()) {
         clean.drop_attributes(node, |attribute| is_instruction(&transform, node, attribute));
     }
-    let Some(root) = transform.document_element() else { return target };
+    let Some(root) = transform.document_element() else {
+        return target;
+    };
     let mut engine = Engine {
         original: target.clone(),
         target,
@@ -67,7 +69,10 @@ fn take_out_commands(transform: &mut Document, report: &mut Report) -> bool {
             );
             return false;
         }
-        report.warning(at, &format!("Unknown tag '{name}' in the namespace of transforms"));
+        report.warning(
+            at,
+            &format!("Unknown tag '{name}' in the namespace of transforms"),
+        );
         transform.detach(node);
     }
     true
@@ -125,21 +130,25 @@ impl Engine<'_> {
 
     /// Does the instruction of an element, if it has one.
     fn instruct(&mut self, element: NodeId) -> Result<(), (At, String)> {
-        let Some(attribute) = instruction_attribute(&self.transform, element, "Transform") else { return Ok(()) };
+        let Some(attribute) = instruction_attribute(&self.transform, element, "Transform") else {
+            return Ok(());
+        };
         let at = At::Transform(attribute.position);
         let instruction = Instruction::read(&attribute.value).map_err(|message| (at, message))?;
         let action = instruction.action().map_err(|message| (at, message))?;
         let hushed = ["SupressWarnings", "SuppressWarnings"]
             .into_iter()
             .find_map(|name| instruction_attribute(&self.transform, element, name))
-            .map(|attribute| match attribute.value.trim().to_ascii_lowercase().as_str() {
-                "true" => Ok(true),
-                "false" => Ok(false),
-                _ => Err((
-                    At::Transform(self.transform.position(element)),
-                    format!("'{}' is neither true nor false", attribute.value),
-                )),
-            })
+            .map(
+                |attribute| match attribute.value.trim().to_ascii_lowercase().as_str() {
+                    "true" => Ok(true),
+                    "false" => Ok(false),
+                    _ => Err((
+                        At::Transform(self.transform.position(element)),
+                        format!("'{}' is neither true nor false", attribute.value),
+                    )),
+                },
+            )
             .transpose()?;
         self.report.hushed = hushed.unwrap_or_default();
         let work = Work {
@@ -162,14 +171,19 @@ impl Engine<'_> {
             work.action,
             Action::Insert | Action::InsertBefore | Action::InsertAfter | Action::InsertIfMissing
         );
-        let targets = if inserts { self.parents(scope)? } else { self.targets(scope)? };
+        let targets = if inserts {
+            self.parents(scope)?
+        } else {
+            self.targets(scope)?
+        };
         if targets.is_empty() {
             return self.missing(scope, inserts, work);
         }
         let own = self.paths(scope)?.own;
         let name = &work.instruction.name;
-        let At::Transform(position) | At::Source(position) = work.at;
-        self.report.verbose(format!("Executing {name} (transform {position})"));
+        let (At::Transform(position) | At::Source(position)) = work.at;
+        self.report
+            .verbose(format!("Executing {name} (transform {position})"));
         self.report.verbose(format!("on {own}"));
         let all = matches!(
             work.action,
@@ -240,7 +254,8 @@ impl Engine<'_> {
                 let content = format!(" {} ", self.target.outer_xml(target));
                 if content.contains("--") {
                     return Err(
-                        "The element cannot be commented out, because two hyphens follow each other in it".to_owned()
+                        "The element cannot be commented out, because two hyphens follow each other in it"
+                            .to_owned(),
                     );
                 }
                 let comment = self.target.new_comment(content);
@@ -293,7 +308,7 @@ impl Engine<'_> {
         } else {
             self.report.warning(at, &message);
         }
-        let At::Transform(position) | At::Source(position) = work.at;
+        let (At::Transform(position) | At::Source(position)) = work.at;
         self.report.verbose(format!(
             "Not executing {} (transform {position})",
             work.instruction.name
@@ -395,11 +410,7 @@ impl Engine<'_> {
     }
 
     /// The indexes of the attributes that the arguments name; all of them without arguments.
-    fn attributes(
-        &mut self,
-        work: &Work<'_>,
-        of_target: Option<NodeId>,
-    ) -> Result<Vec<usize>, String> {
+    fn attributes(&mut self, work: &Work<'_>, of_target: Option<NodeId>) -> Result<Vec<usize>, String> {
         let arguments = &work.instruction.arguments;
         let every = ["*".to_owned()];
         let sought: &[String] = if arguments.is_empty() { &every } else { arguments };
@@ -420,7 +431,11 @@ impl Engine<'_> {
             for place in places {
                 match place {
                     Place::Attribute(owner, index) if owner == element => found.push(index),
-                    _ => return Err(format!("Argument '{argument}' names no attributes of the element")),
+                    _ => {
+                        return Err(format!(
+                            "Argument '{argument}' names no attributes of the element"
+                        ));
+                    }
                 }
             }
         }
@@ -437,8 +452,13 @@ impl Engine<'_> {
         }
         let count = indexes.len();
         for index in indexes {
-            let Some(tag) = self.clean.element(work.element) else { break };
-            let (name, value) = (tag.attributes()[index].name.clone(), tag.attributes()[index].value.clone());
+            let Some(tag) = self.clean.element(work.element) else {
+                break;
+            };
+            let (name, value) = (
+                tag.attributes()[index].name.clone(),
+                tag.attributes()[index].value.clone(),
+            );
             self.set_attribute(work.element, target, &name, &value)?;
             self.report.verbose(format!("Set '{name}' attribute"));
         }
@@ -449,7 +469,10 @@ impl Engine<'_> {
     fn set_attribute(&mut self, from: NodeId, target: NodeId, name: &str, value: &str) -> Result<(), String> {
         let (prefix, local) = split(name);
         let namespace = self.transform.attribute_namespace(from, name).to_owned();
-        let attributes = self.target.element(target).map_or(&[][..], |tag| tag.attributes());
+        let attributes = self
+            .target
+            .element(target)
+            .map_or(&[][..], |tag| tag.attributes());
         let known = attributes.iter().position(|attribute| {
             declared_prefix(&attribute.name).is_none()
                 && split(&attribute.name).1 == local
@@ -481,7 +504,10 @@ impl Engine<'_> {
         }
         let count = indexes.len();
         for index in indexes.into_iter().rev() {
-            let name = self.target.element(target).map(|tag| tag.attributes()[index].name.clone());
+            let name = self
+                .target
+                .element(target)
+                .map(|tag| tag.attributes()[index].name.clone());
             self.target.remove_attribute(target, index);
             self.report
                 .verbose(format!("Removed '{}' attribute", name.unwrap_or_default()));

@@ -47,7 +47,10 @@ impl Instruction {
         let value = value.trim();
         let (name, arguments) = match value.split_once('(') {
             None => (value, ""),
-            Some((name, rest)) => (name.trim_end(), rest.strip_suffix(')').ok_or_else(malformed)?.trim()),
+            Some((name, rest)) => (
+                name.trim_end(),
+                rest.strip_suffix(')').ok_or_else(malformed)?.trim(),
+            ),
         };
         let is_name = !name.is_empty()
             && name
@@ -112,12 +115,16 @@ mod tests {
 
     #[test]
     fn names_and_arguments_are_told_apart() {
-        let read = |value: &str| Instruction::read(value).map(|found| (found.name, found.arguments.join("|")));
+        let read =
+            |value: &str| Instruction::read(value).map(|found| (found.name, found.arguments.join("|")));
         let found = |name: &str, arguments: &str| Ok((name.to_owned(), arguments.to_owned()));
         assert_eq!(read(" Insert "), found("Insert", ""));
         assert_eq!(read("Insert()"), found("Insert", ""));
         assert_eq!(read("Set ( a , b )"), found("Set", "a|b"));
-        assert_eq!(read("After(/a[f(b,c)='d,e'])"), found("After", "/a[f(b,c)='d|e']"));
+        assert_eq!(
+            read("After(/a[f(b,c)='d,e'])"),
+            found("After", "/a[f(b,c)='d|e']")
+        );
         for bad in ["", "A B", "A(b", "A(b)c", "(a)", "A.(b)"] {
             assert!(read(bad).is_err(), "{bad}");
         }

@@ -32,7 +32,11 @@ pub(super) fn prefixes(transform: &Document, element: NodeId) -> Prefixes {
     let scope = transform.namespaces_in_scope(element).into_iter();
     scope
         .map(|(prefix, address)| {
-            let prefix = if prefix.is_empty() { DEFAULT_PREFIX.to_owned() } else { prefix };
+            let prefix = if prefix.is_empty() {
+                DEFAULT_PREFIX.to_owned()
+            } else {
+                prefix
+            };
             (prefix, address)
         })
         .collect()
@@ -64,7 +68,11 @@ pub(super) fn paths(transform: &Document, element: NodeId, above: &str) -> Resul
         "Condition" => {
             let condition = only()?;
             let open = if condition.starts_with('[') { "" } else { "[" };
-            let close = if condition.ends_with(']') && open.is_empty() { "" } else { "]" };
+            let close = if condition.ends_with(']') && open.is_empty() {
+                ""
+            } else {
+                "]"
+            };
             Ok(Paths {
                 own: format!("{plain}{open}{condition}{close}"),
                 parent: above.to_owned(),

@@ -156,7 +156,11 @@ impl Report {
 
     pub(super) fn error(&mut self, at: Option<At>, text: &str) {
         self.failed = true;
-        let level = if self.options.ignore_errors { Level::Warning } else { Level::Error };
+        let level = if self.options.ignore_errors {
+            Level::Warning
+        } else {
+            Level::Error
+        };
         self.say(level, at, text);
     }
 

@@ -3,7 +3,10 @@
 //! 2.0 adds `*:name`, sequences, `to`, `if`, `for`, `some`, `every`, `intersect`, `except`, `eq` and its kin, and the
 //! functions that `function` lists. An expression that uses more of 2.0 does not parse.
 
+mod axis;
+mod conversion;
 mod evaluation;
+mod expression;
 mod function;
 mod grammar;
 mod lexer;
@@ -26,7 +29,7 @@ pub enum Dialect {
 #[derive(Debug, Clone)]
 pub struct XPath {
     text: String,
-    expression: grammar::Expression,
+    expression: expression::Expression,
     dialect: Dialect,
 }
 

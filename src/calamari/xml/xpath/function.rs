@@ -1,8 +1,9 @@
 //! The functions of XPath.
 
 use super::Place;
-use super::evaluation::{Context, Evaluated, Evaluator, Item, is_true};
-use super::grammar::{Comparison, Expression};
+use super::conversion::is_true;
+use super::evaluation::{Context, Evaluated, Evaluator, Item};
+use super::expression::{Comparison, Expression};
 use crate::xml::is_blank;
 use crate::xml::name::split;
 use regex::RegexBuilder;
