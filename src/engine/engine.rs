@@ -10,7 +10,7 @@ use halibut::{Caller, TrustList};
 use tokio::task::JoinHandle;
 
 use crate::execution::Means;
-use crate::execution::delta::Deltas;
+use crate::execution::difference::Differences;
 use crate::execution::runner::Runners;
 use crate::machines::Reach;
 use crate::queue::Queue;
@@ -79,7 +79,7 @@ impl Engine {
             local,
         };
         let means = Means {
-            deltas: Deltas::new(context.files.cache()),
+            differences: Differences::new(context.files.cache()),
             transports,
             runners: Runners::new(runners),
             patience,

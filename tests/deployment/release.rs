@@ -137,7 +137,7 @@ async fn a_new_version_goes_to_a_machine_as_the_difference_to_an_older_one() {
         }
         stack.log(&task).await
     };
-    let as_difference = |log: &str| log.matches("as the difference to an older one").count();
+    let as_difference = |log: &str| log.matches("as the difference to what is there").count();
     assert_eq!(as_difference(&deploy("1.0").await), 0);
     let log = deploy("1.1").await;
     assert_eq!(

@@ -9,7 +9,7 @@ use files::PackageName;
 use files::task_logs::Status;
 use futures::stream::{self, StreamExt as _};
 
-use super::delta::Version;
+use super::difference::Version;
 use super::preparation::{Preparation, Prepared, Unprepared, Wanted, WantedPackage};
 use super::{Execution, survives_failure, worst};
 use crate::error::{Error, Result};
@@ -177,7 +177,7 @@ impl Execution {
             patience: self.means.patience,
         };
         let processor = machine.map_or("", |machine| machine.architecture.as_str());
-        let work = preparation.run(&self.means.runners, &self.means.deltas, processor, &packages);
+        let work = preparation.run(&self.means.runners, &self.means.differences, processor, &packages);
         let done = tokio::select! {
             done = work => done?,
             () = ended_by.cancelled() => Err(Unprepared::Cancelled),
@@ -272,6 +272,7 @@ impl Execution {
             any_version,
             this_version,
             extension: package.file_extension.clone(),
+            in_parts: self.plan.delta_compression,
             others: versions,
         };
         Ok(Ok(Wanted {

@@ -3,8 +3,11 @@
 mod acquisition;
 mod action;
 mod artifact;
-pub mod delta;
+
+pub mod difference;
 pub mod journal;
+mod look;
+mod part;
 pub mod polling;
 pub mod preparation;
 pub mod runner;
@@ -41,7 +44,7 @@ pub struct Means {
     /// The runner's programs.
     pub runners: runner::Runners,
     /// The differences between packages.
-    pub deltas: delta::Deltas,
+    pub differences: difference::Differences,
     /// How long calls to a machine are repeated before it is given up.
     pub patience: Duration,
 }
