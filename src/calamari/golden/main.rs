@@ -8,4 +8,5 @@ mod convention;
 mod format;
 mod pack;
 mod place;
+mod published;
 mod security;

@@ -4,12 +4,16 @@ use crate::pack::{Item, pack};
 use calamari::command::deploy_package::INSTALL;
 use calamari::journal::Journal;
 use calamari::log::Log;
+use calamari::package_cache::hash_of;
 use calamari::service_message::ServiceMessage;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Longer contents are told by their hash.
+const LONGEST_SHOWN: usize = 600;
 
 /// The folder, the variables of the next run, and what is known so far.
 pub struct Place {
@@ -138,18 +142,25 @@ impl Place {
 
     /// Makes a package and deploys it; all of it goes into the story.
     pub fn deploy(&mut self, package: &str, items: &[Item<'_>]) -> Outcome {
-        self.write(package, pack(package, items));
+        let mut names: Vec<&str> = items.iter().map(|item| item.name()).collect();
+        names.sort_unstable();
+        let contents = names.iter().map(|name| shown(name)).collect();
+        self.deploy_and_tell(package, &pack(package, items), contents)
+    }
+
+    /// Deploys a package as it is; all of it goes into the story.
+    pub fn deploy_bytes(&mut self, package: &str, bytes: &[u8]) -> Outcome {
+        self.deploy_and_tell(package, bytes, Vec::new())
+    }
+
+    fn deploy_and_tell(&mut self, package: &str, bytes: &[u8], contents: Vec<String>) -> Outcome {
+        self.write(package, bytes);
         let name = versioning::PackageFileName::parse(package).expect("the name of a package");
         let about = "Octopus.Action.Package[]";
         self.set(&format!("{about}.PackageId"), &name.package_id);
         self.set(&format!("{about}.PackageVersion"), &name.version.to_string());
         self.set(&format!("{about}.OriginalPath"), &format!("<work>/{package}"));
-        let mut names: Vec<&str> = items.iter().map(|item| item.name()).collect();
-        names.sort_unstable();
-        self.tell(
-            &format!("package {package}"),
-            names.iter().map(|name| shown(name)),
-        );
+        self.tell(&format!("package {package}"), contents.into_iter());
         self.tell_tree("before");
         self.tell_run(&["deploy-package", "--package", package])
     }
@@ -297,9 +308,11 @@ fn tree(folder: &Path, name: &str, lines: &mut Vec<String>) {
             lines.push(format!("{} -> {}", shown(&name), target.display()));
         } else {
             let mode = entry.metadata().expect("a file").permissions().mode() & 0o777;
-            let contents =
-                String::from_utf8_lossy(&std::fs::read(entry.path()).expect("a file")).into_owned();
-            lines.push(format!("{} {mode:o} {}", shown(&name), shown(&contents)));
+            let text = match String::from_utf8(std::fs::read(entry.path()).expect("a file")) {
+                Ok(text) if text.len() <= LONGEST_SHOWN => shown(&text),
+                _ => format!("with SHA-1 {}", hash_of(&entry.path()).expect("a hash")),
+            };
+            lines.push(format!("{} {mode:o} {text}", shown(&name)));
         }
     }
 }
