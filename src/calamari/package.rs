@@ -16,4 +16,6 @@ pub use extraction::{Extracted, Limits, extract};
 pub use package_file::{Archive, PackageFile};
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod stories;

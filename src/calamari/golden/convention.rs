@@ -138,3 +138,48 @@ fn nginx() {
     place.program("nginx", "#!/bin/sh\nexit 0\n");
     succeeds(place, &[Item::File("index.html", "hi")], "nginx");
 }
+
+#[test]
+fn templates_in_files() {
+    let place = Place::new()
+        .feature("SubstituteInFiles")
+        .with(
+            "Octopus.Action.SubstituteInFiles.TargetFiles",
+            "*.conf\nsub/**/*.xml",
+        )
+        .with("Colour", "żółty");
+    let items = [
+        Item::File(
+            "app.conf",
+            "machine=#{Octopus.Machine.Name}\r\ncolour=#{Colour}\r\n#{Unknown}\r\n",
+        ),
+        Item::File("sub/deep/a.xml", "<c>#{Colour}</c>"),
+        Item::File("other.txt", "#{Colour}"),
+    ];
+    succeeds(place, &items, "substitute-in-files");
+}
+
+#[test]
+fn structured_configuration() {
+    let place = Place::new()
+        .feature("JsonConfigurationVariables")
+        .with(
+            "Octopus.Action.Package.JsonConfigurationVariablesTargets",
+            "*.json\n*.yaml\n*.properties",
+        )
+        .with("Db:Port", "6432")
+        .with("Db:Host", "db.#{Octopus.Machine.Name}")
+        .with("db.host", "db01");
+    let items = [
+        Item::File(
+            "appsettings.json",
+            "{\n  // kept\n  \"Db\": { \"Port\": 5432, \"Host\": \"localhost\" },\n  \"Other\": 1.50\n}\n",
+        ),
+        Item::File(
+            "app.yaml",
+            "# kept\nDb:\n    Port: 5432   # the port\n    Host: 'localhost'\n",
+        ),
+        Item::File("app.properties", "! kept\ndb.host = localhost\ndb.port=5432\n"),
+    ];
+    succeeds(place, &items, "structured-configuration");
+}
