@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+pub mod agent;
 pub mod better;
 pub mod case_file;
 pub mod configuration_file;
@@ -36,3 +37,9 @@ pub const PLAYERS: &[(&str, Player)] = &[
     ("versions", version::play),
     ("xdt", xdt::play),
 ];
+
+/// Gives a case to our code, together with the lines that all cases of its file share.
+pub type PlayerWithFixtures = fn(fixtures: &[Value], case: &Value) -> Result<(), String>;
+
+/// As [`PLAYERS`], for the files whose cases share a machine.
+pub const PLAYERS_WITH_FIXTURES: &[(&str, PlayerWithFixtures)] = &[("tentacle-", agent::play)];

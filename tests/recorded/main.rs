@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use recorded::better::Better;
 use recorded::case_file::{self, CaseFile, id};
-use recorded::{PLAYERS, stage};
+use recorded::{PLAYERS, PLAYERS_WITH_FIXTURES, agent, stage};
 use rustix::fs::Mode;
+use serde_json::Value;
 
 /// What was asked for.
 struct Request {
@@ -19,8 +20,20 @@ struct Request {
 
 fn main() -> ExitCode {
     rustix::process::umask(Mode::from_raw_mode(0o022));
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, job, root] = words.as_slice()
+        && word == agent::INSIDE
+    {
+        return match agent::play_inside(Path::new(job), Path::new(root)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(difference) => {
+                eprintln!("{difference}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     stage::catch_panics();
-    match request(std::env::args().skip(1)).and_then(|request| run(&request)) {
+    match request(words.into_iter()).and_then(|request| run(&request)) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(problem) => {
@@ -67,7 +80,11 @@ fn run(request: &Request) -> Result<usize, String> {
         if let Some(part) = &request.only {
             file.cases.retain(|case| id(case).contains(part));
         }
-        failures += play(&file);
+        if file.name.starts_with("tentacle-") {
+            file.fixtures = agent::company(&file, path)?;
+            leave_out_unknown_commands(&mut file)?;
+        }
+        failures += play(&file)?;
     }
     let unknown = better.unknown(&ids);
     if all && !unknown.is_empty() {
@@ -79,14 +96,33 @@ fn run(request: &Request) -> Result<usize, String> {
     Ok(failures)
 }
 
+/// The third rule by which a line is left out: a command that the agent does not have.
+fn leave_out_unknown_commands(file: &mut CaseFile) -> Result<(), String> {
+    let mut kept = Vec::new();
+    for case in std::mem::take(&mut file.cases) {
+        if agent::has_commands(&case)? {
+            kept.push(case);
+        }
+    }
+    file.cases = kept;
+    Ok(())
+}
+
 /// Plays a file and reports it.
-fn play(file: &CaseFile) -> usize {
+fn play(file: &CaseFile) -> Result<usize, String> {
     let name = &file.name;
-    let Some((_, player)) = PLAYERS.iter().find(|(start, _)| name.starts_with(start)) else {
+    let plain = PLAYERS.iter().find(|(start, _)| name.starts_with(start));
+    let shared = PLAYERS_WITH_FIXTURES
+        .iter()
+        .find(|(start, _)| name.starts_with(start));
+    let failed = if let Some((_, player)) = plain {
+        stage::play(&file.cases, player)
+    } else if let Some((_, player)) = shared {
+        stage::play(&file.cases, &|case: &Value| player(&file.fixtures, case))
+    } else {
         println!("{name}: no player for files of this name");
-        return 1;
+        return Ok(1);
     };
-    let failed = stage::play(&file.cases, player);
     println!(
         "{name}: {} passed, {} failed",
         file.cases.len() - failed.len(),
@@ -95,5 +131,5 @@ fn play(file: &CaseFile) -> usize {
     for (id, difference) in &failed {
         println!("  {id}: {difference}");
     }
-    failed.len()
+    Ok(failed.len())
 }

@@ -124,6 +124,15 @@ fn execute(context: &Context, command: &Command, words: &[String]) -> Result<(),
         .flatten()
         .chain(&EVERYWHERE)
         .collect();
+    let asks_for_help = words.iter().any(|word| {
+        let name = word.trim_start_matches(['-', '/']);
+        name.len() < word.len() && name.eq_ignore_ascii_case("help")
+    });
+    if asks_for_help {
+        // whatever else is given: a command's help has options of its own
+        help::of(context, command);
+        return Ok(());
+    }
     let options = Options::parse(&rows, words)?;
     if options.flag("help") {
         help::of(context, command);

@@ -162,7 +162,13 @@ impl Target {
                     "'{text}' is not a value for option '--server'; write an address such as https://mantle.example.com."
                 ))
             })?;
-        let shown = if server.path() == "/" && server.fragment().is_none() {
+        // the original asks for a page of the portal then, and fails
+        if server.fragment().is_some() {
+            return Err(Failure::controlled(format!(
+                "'{text}' is a page, not the address of a Server; leave out what begins with '#'."
+            )));
+        }
+        let shown = if server.path() == "/" {
             server.to_string()
         } else {
             text.to_owned()

@@ -58,22 +58,33 @@ fn run(context: &Context, options: &Options) -> Result<(), Failure> {
             LogFile::open(&home).map_err(|error| Failure::of_file("open the log in", &home, &error))?;
         output.with_file(file)
     };
+    let is_interactive = !options.flag("noninteractive") && !context.surroundings.is_container;
     let options = agent_options(context, &mut configuration, &settings, &output)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::controlled(format!("Could not start the event loop: {error}.")))?;
-    let ended = runtime.block_on(serve(options, output));
+    let ended = runtime.block_on(serve(options, output, is_interactive));
     // a blocked file system must not hold up the end
     runtime.shutdown_timeout(Duration::from_millis(200));
     ended
 }
 
-async fn serve(options: AgentOptions, output: Output) -> Result<(), Failure> {
+async fn serve(options: AgentOptions, output: Output, is_interactive: bool) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     let signals = Signals::new()
         .map_err(|error| Failure::controlled(format!("Signals cannot be received: {error}.")))?;
     tokio::spawn(signals.listen(shutdown.clone(), output.clone()));
+    if is_interactive {
+        output.info("Running. Press <enter> to shut down...");
+        let shutdown = shutdown.clone();
+        // its read cannot be given up, so it is no task that the end would wait for
+        std::thread::spawn(move || {
+            if is_asked_to_end(std::io::stdin().lock()) {
+                shutdown.cancel();
+            }
+        });
+    }
     agent::run(options, shutdown).await.map_err(|error| {
         let code = match error {
             AgentError::Identity(_) => CONFIGURATION,
@@ -83,6 +94,14 @@ async fn serve(options: AgentOptions, output: Output) -> Result<(), Failure> {
     })?;
     output.info("The agent has ended.");
     Ok(())
+}
+
+/// An empty line ends the agent. The end of the input does not (`observed.md` 10.24): a service has none.
+fn is_asked_to_end(input: impl std::io::BufRead) -> bool {
+    input
+        .lines()
+        .map_while(Result::ok)
+        .any(|line| line.trim().is_empty())
 }
 
 struct Signals {
@@ -224,7 +243,7 @@ fn polled(servers: &TrustedServers) -> Result<Vec<PolledServer>, Failure> {
                 )
             };
             Ok(PolledServer {
-                address: ListeningUri::parse(&normal_address(address))
+                address: ListeningUri::parse(&normal_address(&single_scheme(address)))
                     .map_err(|error| wrong(error.to_string()))?,
                 thumbprint: thumbprint(&server.thumbprint)?,
                 subscription: Subscription::parse(server.subscription_id.as_deref().unwrap_or_default())
@@ -232,6 +251,14 @@ fn polled(servers: &TrustedServers) -> Result<Vec<PolledServer>, Failure> {
             })
         })
         .collect()
+}
+
+/// A host that was given as an address has two schemes in the settings (`https://https://h:10943`).
+fn single_scheme(address: &str) -> String {
+    match address.rsplit_once("://") {
+        Some((before, rest)) if before.contains("://") => format!("https://{}", rest.replace("/:", ":")),
+        _ => address.to_owned(),
+    }
 }
 
 fn thumbprint(text: &str) -> Result<Thumbprint, Failure> {
@@ -270,4 +297,24 @@ fn connection_count(
         ));
     }
     Ok(usize::try_from(count.clamp(least, most)).unwrap_or(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_line_ends_the_agent_and_the_end_of_the_input_does_not() {
+        assert!(is_asked_to_end(&b"cls\nhello\n\n"[..]));
+        assert!(is_asked_to_end(&b"\r\n"[..]));
+        assert!(!is_asked_to_end(&b""[..]));
+        assert!(!is_asked_to_end(&b"hello"[..]));
+    }
+
+    #[test]
+    fn a_host_that_was_an_address_is_polled_all_the_same() {
+        assert_eq!(single_scheme("https://https://h:10943"), "https://h:10943");
+        assert_eq!(single_scheme("https://https://h/:11"), "https://h:11");
+        assert_eq!(single_scheme("https://h:10943"), "https://h:10943");
+    }
 }

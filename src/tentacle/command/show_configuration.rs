@@ -9,18 +9,38 @@ use crate::configuration::Configuration;
 use crate::failure::Failure;
 use crate::registration::{Kind, lookup};
 
+/// Asks the original to take settings from the environment.
+const CONTRIBUTE: &str = "OCTOPUS_CONTRIBUTE_ENV_SETTINGS";
+/// Those settings.
+const CONTRIBUTED: [&str; 5] = [
+    "OCTOPUS_HOME",
+    "TENTACLE_APPLICATION_DIRECTORY",
+    "TENTACLE_LISTEN_IP",
+    "TENTACLE_NO_LISTEN",
+    "TENTACLE_SERVICE_PORT",
+];
+
+/// Stands with the settings of the communication, unlike the rest of what the Server knows.
+const PUBLIC_NAME: &str = "PublicHostName";
+
 pub(super) const COMMAND: Command = Command {
     names: &["show-configuration"],
     meaning: "Show the settings of an instance; with a Server, what it knows of the machine, too",
     options: &[
         INSTANCE_OPTIONS,
         API_OPTIONS,
-        &[OptionRow::value(&["file"], "write the answer to a file")],
+        &[OptionRow::value(&["file"], "not supported")],
     ],
     run,
 };
 
 fn run(context: &Context, options: &Options) -> Result<(), Failure> {
+    if options.text("file").is_some() {
+        return Err(Failure::controlled(
+            "The option '--file' does not work on Linux, here as in the original; redirect standard output to the file.",
+        ));
+    }
+    check_environment(context)?;
     let configuration = context.configuration(options)?;
     let asks_server = API_OPTIONS.iter().any(|row| options.text(row.names[0]).is_some());
     let mut answer = settings(&configuration)?;
@@ -28,20 +48,34 @@ fn run(context: &Context, options: &Options) -> Result<(), Failure> {
         let target = Target::of(context, options)?;
         let thumbprint = configuration.thumbprint()?.unwrap_or_default();
         let known = run_to_end(known_machine(&target, options.text("space"), &thumbprint))?;
-        if let (Value::Object(tentacle), Value::Object(known)) = (&mut answer["Tentacle"], known) {
+        if let (Value::Object(tentacle), Value::Object(mut known)) = (&mut answer["Tentacle"], known) {
+            if let Some(name) = known.remove(PUBLIC_NAME) {
+                tentacle["Communication"][PUBLIC_NAME] = name;
+            }
             tentacle.extend(known);
             tentacle.sort_keys();
         }
     }
-    let text = format!("{}\n", pretty(&answer));
-    match options.path("file", &context.surroundings.current_folder) {
-        None => context.output.answer(&text),
-        Some(path) => {
-            std::fs::write(&path, text)
-                .map_err(|error| Failure::of_file("write the settings to", &path, &error))?;
-        }
-    }
+    context.output.answer(&format!("{}\n", pretty(&answer)));
     Ok(())
+}
+
+/// Settings from the environment are an experiment of the original that fails there with this command, too. What would be
+/// shown is not what somebody who sets them expects.
+fn check_environment(context: &Context) -> Result<(), Failure> {
+    let is_asked = context
+        .surroundings
+        .variable(CONTRIBUTE)
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
+    let set = CONTRIBUTED
+        .iter()
+        .find(|name| context.surroundings.variable(name).is_some());
+    match set.filter(|_| is_asked) {
+        None => Ok(()),
+        Some(name) => Err(Failure::controlled(format!(
+            "Settings from the environment ({CONTRIBUTE}, {name}) are not supported; set them with the configure command."
+        ))),
+    }
 }
 
 /// Every setting but the private key.
@@ -96,7 +130,7 @@ async fn known_machine(target: &Target, space: Option<&str>, thumbprint: &str) -
     let mut known = json!({
         "DisplayName": item["Name"],
         "MachinePolicy": policy,
-        "PublicHostName": item["Uri"],
+        PUBLIC_NAME: item["Uri"],
     });
     match kind {
         Kind::Worker => {

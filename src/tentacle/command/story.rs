@@ -410,7 +410,7 @@ fn a_server_is_polled_once_it_is_trusted() {
     world.good(&[
         "server-comms",
         "--style=TentacleActive",
-        "--host=https://other/",
+        "--host=other",
         "--port=11",
     ]);
     let servers = world.settings();

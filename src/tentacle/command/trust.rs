@@ -84,7 +84,7 @@ fn server_comms(context: &Context, options: &Options) -> Result<(), Failure> {
             let port = options
                 .text("port")
                 .map_or(Ok(POLLING_PORT), |text| port("port", text))?;
-            let address = polling_address(host, port)?;
+            let address = typed_address(host, port)?;
             let subscription = match servers
                 .subscription_of(&address)
                 .or_else(|| servers.any_subscription())
@@ -141,6 +141,20 @@ fn only_thumbprint(configuration: &Configuration) -> Result<String, Failure> {
     }
 }
 
+/// `https://host:port` with the host as it was typed, as in the original; one that is an address already is put right
+/// where it is polled.
+fn typed_address(host: &str, port: u16) -> Result<String, Failure> {
+    let address = format!("https://{}:{port}", host.trim());
+    let is_good = Url::parse(&address).is_ok_and(|url| url.has_host());
+    is_good.then_some(address).ok_or_else(|| not_a_host(host))
+}
+
+fn not_a_host(host: &str) -> Failure {
+    Failure::controlled(format!(
+        "'{host}' is not a host name; write the name or address of the Server alone."
+    ))
+}
+
 /// `https://host:port`, from a host that may be written as an address.
 pub(super) fn polling_address(host: &str, port: u16) -> Result<String, Failure> {
     let bare = host.trim();
@@ -151,11 +165,7 @@ pub(super) fn polling_address(host: &str, port: u16) -> Result<String, Failure> 
     let address = format!("https://{bare}:{port}");
     let is_good =
         Url::parse(&address).is_ok_and(|url| url.has_host() && url.path() == "/" && url.query().is_none());
-    is_good.then_some(address).ok_or_else(|| {
-        Failure::controlled(format!(
-            "'{host}' is not a host name; write the name or address of the Server alone."
-        ))
-    })
+    is_good.then_some(address).ok_or_else(|| not_a_host(host))
 }
 
 fn update(context: &Context, options: &Options) -> Result<(), Failure> {

@@ -33,17 +33,16 @@ pub(crate) async fn space(api: &ServerApi, name: Option<&str>) -> Result<Space, 
             api.base()
         )));
     }
+    if link(&root, "Spaces").is_none() {
+        // without one there is no telling where environments and machines are (`observed.md` 10.8)
+        return Err(refused(format!(
+            "The Server at {} offers no spaces; this agent registers with Servers that do.",
+            api.base()
+        )));
+    }
     let user = api
         .get(&link(&root, "CurrentUser").unwrap_or_else(|| "/api/users/me".to_owned()))
         .await?;
-    if link(&root, "Spaces").is_none() {
-        return match name {
-            None => Ok(Space { root, id: None }),
-            Some(_) => Err(refused(
-                "This Server has no spaces; leave --space out.".to_owned(),
-            )),
-        };
-    }
     let user_id = user["Id"].as_str().unwrap_or_default();
     let path = link(&user, "Spaces").unwrap_or_else(|| format!("/api/users/{user_id}/spaces"));
     let spaces = api.list(&path).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use settings::{Credential, SecretValue};
 use tokio::time::Instant;
@@ -299,23 +299,28 @@ pub(crate) fn http_client(ignore_certificate: bool, timeout: Duration) -> Result
         // somebody else may be faster, with the same provider
         rustls::crypto::ring::default_provider().install_default().ok();
     }
-    Client::builder()
-        .connect_timeout(CONNECT)
-        .timeout(timeout)
-        .redirect(Policy::custom(|attempt| {
-            // the credential must not leave the Server, nor go in the clear where it came encrypted
-            let first = &attempt.previous()[0];
-            let is_same = first.host_str() == attempt.url().host_str();
-            let is_weaker = first.scheme() == "https" && attempt.url().scheme() != "https";
-            if attempt.previous().len() > MOST_REDIRECTS || !is_same || is_weaker {
-                attempt.stop()
-            } else {
-                attempt.follow()
-            }
-        }))
-        .user_agent(concat!("mantle-tentacle/", env!("CARGO_PKG_VERSION")))
-        .tls_danger_accept_invalid_certs(ignore_certificate)
-        .build()
+    let build = |builder: ClientBuilder| {
+        builder
+            .connect_timeout(CONNECT)
+            .timeout(timeout)
+            .redirect(Policy::custom(|attempt| {
+                // the credential must not leave the Server, nor go in the clear where it came encrypted
+                let first = &attempt.previous()[0];
+                let is_same = first.host_str() == attempt.url().host_str();
+                let is_weaker = first.scheme() == "https" && attempt.url().scheme() != "https";
+                if attempt.previous().len() > MOST_REDIRECTS || !is_same || is_weaker {
+                    attempt.stop()
+                } else {
+                    attempt.follow()
+                }
+            }))
+            .user_agent(concat!("mantle-tentacle/", env!("CARGO_PKG_VERSION")))
+            .tls_danger_accept_invalid_certs(ignore_certificate)
+            .build()
+    };
+    // a machine without any authority still reaches a Server by http, and one whose certificate is not checked
+    build(Client::builder())
+        .or_else(|_| build(Client::builder().tls_certs_only([])))
         .map_err(|error| Failure::controlled(format!("Could not get ready for HTTP: {}.", causes(&error))))
 }
 
