@@ -94,7 +94,7 @@ fn what_cannot_be_done_fails_and_says_where() {
         ),
         (
             "<set xdt:Transform='Remove' xdt:Locator='XPath(count(/app))'/>",
-            "yields no nodes",
+            "no XPath expression",
         ),
         ("<none><b xdt:Transform='Insert'/></none>", "/app/none/b"),
         ("<b xdt:Transform='InsertAfter(/app)'/>", "beside the root"),
@@ -183,6 +183,24 @@ fn what_an_old_encoding_lacks_is_written_by_number() {
         outcome.result.unwrap().unwrap(),
         b"<?xml version='1.0' encoding='iso-8859-1'?><app a='\xE9' b=\"&#x4E2D;\xE9\"/>"
     );
+}
+
+#[test]
+fn entities_of_the_transform_do_not_reach_the_source() {
+    let transform = "<!DOCTYPE app [<!ENTITY e 'a&#38;b'>]><app xmlns:x='http://schemas.microsoft.com/XML-Document-Transform'>\
+        <c d='&e;' x:Transform='Insert'>&e;</c></app>";
+    let outcome = apply(
+        File {
+            name: "a",
+            bytes: b"<app/>",
+        },
+        File {
+            name: "b",
+            bytes: transform.as_bytes(),
+        },
+        LENIENT,
+    );
+    assert_eq!(text(outcome), "<app><c d='a&amp;b'>a&amp;b</c></app>");
 }
 
 fn piece() -> impl Strategy<Value = &'static str> {

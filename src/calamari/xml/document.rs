@@ -466,17 +466,39 @@ impl Document {
 
     /// Copies a node of another document with all below it; the copy stands nowhere.
     pub fn import(&mut self, other: &Self, node: NodeId) -> NodeId {
-        let copy = self.add(other.kind(node).clone(), other.position(node));
+        let copy = self.add(self.own_kind(other, node), other.position(node));
         let mut open = vec![(node, copy)];
         while let Some((from, to)) = open.pop() {
             for child in other.children(from) {
-                let child_copy = self.add(other.kind(*child).clone(), other.position(*child));
+                let child_copy = self.add(self.own_kind(other, *child), other.position(*child));
                 self.nodes[child_copy.0].parent = Some(to);
                 self.nodes[to.0].children.push(child_copy);
                 open.push((*child, child_copy));
             }
         }
         copy
+    }
+
+    /// What a node of another document is here, where its entities are not declared.
+    fn own_kind(&self, other: &Self, node: NodeId) -> Kind {
+        let mut kind = other.kind(node).clone();
+        if other.entities.is_empty() {
+            return kind;
+        }
+        match &mut kind {
+            Kind::Text { raw, value } if raw.contains('&') => *raw = escape_text(value, self.line_end),
+            Kind::Element(element) => {
+                let coded = element
+                    .attributes
+                    .iter_mut()
+                    .filter(|attribute| attribute.raw.contains('&'));
+                for attribute in coded {
+                    attribute.raw = escape_attribute(&attribute.value, attribute.quote);
+                }
+            }
+            _ => {}
+        }
+        kind
     }
 
     /// Takes attributes away for which `unwanted` holds, of an element.

@@ -75,6 +75,11 @@ impl Entities {
         Self { declared }
     }
 
+    /// Whether the document declares none.
+    pub fn is_empty(&self) -> bool {
+        self.declared.is_empty()
+    }
+
     /// What a raw text (of an element or attribute) stands for. `spent` counts over the whole document.
     ///
     /// # Errors

@@ -370,6 +370,8 @@ impl<'a> Builder<'a> {
         if !is_qualified(name) {
             return Err(self.error(start + 1, Reason::Name(name.to_owned())));
         }
+        // Before those of the attributes: places are found in the order of the text.
+        let position = self.lines.at(start + 1);
         let mut attributes: Vec<Attribute> = Vec::new();
         loop {
             let trimmed = rest.trim_start_matches(is_blank);
@@ -408,7 +410,6 @@ impl<'a> Builder<'a> {
             tail: rest.to_owned(),
             closing: opens.then(|| format!("</{name}>")),
         };
-        let position = self.lines.at(start + 1);
         let node = self.put(parent, Kind::Element(element), position);
         self.check_prefixes(node, start)?;
         Ok(node)

@@ -1,13 +1,15 @@
 //! What expressions yield on a document.
 
 use super::conversion::{is_true, read_number, show_number};
-use super::expression::{Axis, Calculation, Combination, Comparison, Expression, Start, Step, Test};
+use super::expression::{
+    Axis, AxisStep, Calculation, Combination, Comparison, Expression, Start, Step, Test,
+};
 use super::{Dialect, Place, XPathError};
 use crate::xml::document::{Document, Kind, NodeId};
 use crate::xml::name::split;
 use std::collections::HashSet;
 
-/// Nodes and characters that one expression may look at.
+/// Nodes and texts that one expression may look at, besides twenty times all there are.
 const MOST_WORK: usize = 5_000_000;
 
 /// What an expression yields, in order.
@@ -32,6 +34,7 @@ pub(super) struct Evaluator<'a> {
     text: &'a str,
     pub(super) blanks: bool,
     work: usize,
+    most_work: usize,
     bound: Vec<(String, Value)>,
 }
 
@@ -53,6 +56,7 @@ impl<'a> Evaluator<'a> {
             text,
             blanks,
             work: 0,
+            most_work: MOST_WORK + 20 * document.nodes.len(),
             bound: Vec::new(),
         }
     }
@@ -68,7 +72,7 @@ impl<'a> Evaluator<'a> {
 
     pub(super) fn spend(&mut self, work: usize) -> Evaluated<()> {
         self.work = self.work.saturating_add(work);
-        if self.work > MOST_WORK {
+        if self.work > self.most_work {
             return Err(XPathError::Endless {
                 expression: self.text.to_owned(),
             });
@@ -243,7 +247,7 @@ impl<'a> Evaluator<'a> {
     fn path(&mut self, start: &Start, steps: &[Step], context: &Context) -> Evaluated {
         // `.` may be a value that is no node.
         if *start == Start::Context
-            && let [only] = steps
+            && let [Step::Along(only)] = steps
             && only.axis == Axis::Itself
             && only.test == Test::Any
             && only.predicates.is_empty()
@@ -256,7 +260,20 @@ impl<'a> Evaluator<'a> {
             Start::Value(value) => self.evaluate(value, context)?,
         };
         let mut places = self.places(first)?;
-        for step in steps {
+        for (index, step) in steps.iter().enumerate() {
+            let step = match step {
+                Step::Along(step) => step,
+                Step::Value(expression) => {
+                    let value = self.each(&places, expression)?;
+                    // Values end a path.
+                    if index + 1 == steps.len() && !value.iter().all(|item| matches!(item, Item::Node(_))) {
+                        return Ok(value);
+                    }
+                    let found = self.places(value)?;
+                    places = self.in_order(found)?;
+                    continue;
+                }
+            };
             let mut next = Vec::new();
             for place in places {
                 next.extend(self.step(place, step)?);
@@ -266,7 +283,21 @@ impl<'a> Evaluator<'a> {
         Ok(places.into_iter().map(Item::Node).collect())
     }
 
-    fn step(&mut self, from: Place, step: &Step) -> Evaluated<Vec<Place>> {
+    /// What an expression yields on each of the nodes.
+    fn each(&mut self, places: &[Place], expression: &Expression) -> Evaluated {
+        let mut all = Vec::new();
+        for (index, place) in places.iter().enumerate() {
+            let context = Context {
+                item: Item::Node(*place),
+                position: index + 1,
+                size: places.len(),
+            };
+            all.extend(self.evaluate(expression, &context)?);
+        }
+        Ok(all)
+    }
+
+    fn step(&mut self, from: Place, step: &AxisStep) -> Evaluated<Vec<Place>> {
         let candidates = self.along(from, step.axis);
         self.spend(candidates.len() + 1)?;
         let mut items: Value = candidates
@@ -301,7 +332,7 @@ impl<'a> Evaluator<'a> {
         Ok(kept)
     }
 
-    fn passes(&self, place: Place, step: &Step) -> bool {
+    fn passes(&self, place: Place, step: &AxisStep) -> bool {
         let kind = match place {
             Place::Node(node) => Some(self.document.kind(node)),
             Place::Attribute(..) => None,

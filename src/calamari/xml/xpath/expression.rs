@@ -36,7 +36,16 @@ pub(super) enum Start {
 
 /// A step of a path.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Step {
+pub(super) enum Step {
+    /// Along an axis.
+    Along(AxisStep),
+    /// Whatever an expression yields on each node.
+    Value(Expression),
+}
+
+/// A step along an axis.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct AxisStep {
     pub(super) axis: Axis,
     pub(super) test: Test,
     pub(super) predicates: Vec<Expression>,

@@ -1,6 +1,8 @@
 //! From tokens to expressions.
 
-use super::expression::{Axis, Calculation, Combination, Comparison, Expression, Start, Step, Test};
+use super::expression::{
+    Axis, AxisStep, Calculation, Combination, Comparison, Expression, Start, Step, Test,
+};
 use super::function::Function;
 use super::lexer::Token;
 use super::{Dialect, Prefixes};
@@ -316,6 +318,7 @@ impl<'a> Parser<'a> {
 
     fn begins_step(&self) -> bool {
         match self.peek() {
+            _ if self.two && self.begins_primary() => true,
             Some(Token::Name(..) | Token::Axis(_)) => !self.begins_primary(),
             Some(Token::Sign(sign)) => matches!(*sign, "." | ".." | "@" | "*"),
             _ => false,
@@ -399,21 +402,34 @@ impl<'a> Parser<'a> {
     }
 
     fn step(&mut self) -> Result<Step, String> {
-        let plain = |axis| Step {
+        if self.two && self.begins_primary() {
+            let value = self.primary()?;
+            let predicates = self.predicates()?;
+            return Ok(Step::Value(if predicates.is_empty() {
+                value
+            } else {
+                Expression::Filter(Box::new(value), predicates)
+            }));
+        }
+        self.axis_step().map(Step::Along)
+    }
+
+    fn axis_step(&mut self) -> Result<AxisStep, String> {
+        let plain = |axis| AxisStep {
             axis,
             test: Test::Any,
             predicates: Vec::new(),
         };
         if self.sign("..") {
             let predicates = if self.two { self.predicates()? } else { Vec::new() };
-            return Ok(Step {
+            return Ok(AxisStep {
                 predicates,
                 ..plain(Axis::Parent)
             });
         }
         if self.sign(".") {
             let predicates = if self.two { self.predicates()? } else { Vec::new() };
-            return Ok(Step {
+            return Ok(AxisStep {
                 predicates,
                 ..plain(Axis::Itself)
             });
@@ -434,7 +450,7 @@ impl<'a> Parser<'a> {
         } else {
             axis
         };
-        Ok(Step {
+        Ok(AxisStep {
             axis,
             test,
             predicates,
@@ -511,11 +527,11 @@ impl<'a> Parser<'a> {
 
 /// The step that `//` stands for.
 const fn everything() -> Step {
-    Step {
+    Step::Along(AxisStep {
         axis: Axis::DescendantOrSelf,
         test: Test::Any,
         predicates: Vec::new(),
-    }
+    })
 }
 
 fn axis(name: &str) -> Option<Axis> {
