@@ -57,6 +57,11 @@ impl Convention {
     /// Replaces the templates in the files that the step names (13).
     pub const SUBSTITUTE_IN_FILES: Self =
         Self::new("substitute variables in files", substitute_in_files::run);
+    /// Applies transforms to configuration files (15).
+    pub const TRANSFORM_CONFIGURATION: Self =
+        Self::new("XML configuration transforms", transform_configuration::run);
+    /// Replaces settings and connection strings in configuration files of .NET (16).
+    pub const DOTNET_SETTINGS: Self = Self::new(".NET settings replacement", dotnet_configuration::run);
     /// Puts variables into configuration files by the names of their places (14).
     pub const STRUCTURED_CONFIGURATION: Self = Self::new(
         "structured configuration variables",

@@ -6,7 +6,7 @@ use crate::failure::{EXPECTED, Failure, SUCCESS};
 use crate::runner::Runner;
 
 /// What happens, in order (6.1).
-pub const INSTALL: [Convention; 17] = [
+pub const INSTALL: [Convention; 19] = [
     Convention::ALREADY_INSTALLED,
     Convention::EXTRACT,
     Convention::FEATURES_BEFORE_PRE_DEPLOY,
@@ -14,6 +14,8 @@ pub const INSTALL: [Convention; 17] = [
     Convention::PACKAGED_PRE_DEPLOY,
     Convention::FEATURES_AFTER_PRE_DEPLOY,
     Convention::SUBSTITUTE_IN_FILES,
+    Convention::TRANSFORM_CONFIGURATION,
+    Convention::DOTNET_SETTINGS,
     Convention::STRUCTURED_CONFIGURATION,
     Convention::COPY,
     Convention::FEATURES_BEFORE_DEPLOY,

@@ -8,8 +8,10 @@ use crate::script::{self, Syntax, package_reference};
 use std::path::PathBuf;
 
 /// What is done with the files beside the script before it runs, in order (12.1).
-pub const PREPARE: [Convention; 2] = [
+pub const PREPARE: [Convention; 4] = [
     Convention::SUBSTITUTE_IN_FILES,
+    Convention::TRANSFORM_CONFIGURATION,
+    Convention::DOTNET_SETTINGS,
     Convention::STRUCTURED_CONFIGURATION,
 ];
 

@@ -129,7 +129,7 @@ fn apply(
         Level::Information,
         &format!("Transforming '{source}' using '{transform}'."),
     );
-    let outcome = read_and_apply(&source, &transform, application, options, tell);
+    let outcome = read_and_apply(application, options, tell);
     if outcome.is_err() {
         tell(
             Level::Error,
@@ -143,8 +143,6 @@ fn apply(
 }
 
 fn read_and_apply(
-    source: &str,
-    transform: &str,
     application: &Application,
     options: Options,
     tell: &mut dyn FnMut(Level, &str),
@@ -153,11 +151,11 @@ fn read_and_apply(
     let transform_bytes = text_file::bytes_of(&application.transform)?;
     let outcome = transformation::apply(
         File {
-            name: source,
+            name: &application.source.to_string_lossy(),
             bytes: &source_bytes,
         },
         File {
-            name: transform,
+            name: &application.transform.to_string_lossy(),
             bytes: &transform_bytes,
         },
         options,
