@@ -8,6 +8,7 @@ pub mod clean_packages;
 pub mod deploy_java_archive;
 pub mod deploy_package;
 pub mod download_package;
+pub mod evaluate;
 pub mod execute_manifest;
 pub mod extract_package;
 pub mod find_package;

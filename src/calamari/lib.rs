@@ -31,7 +31,7 @@ pub mod transformation;
 pub mod variables;
 pub mod xml;
 
-use command::octodiff;
+use command::{evaluate, octodiff};
 use command_line::CommandLine;
 use failure::Failure;
 use interruption::Interruption;
@@ -44,7 +44,7 @@ use std::path::Path;
 pub fn run(
     arguments: &[String],
     environment: &[(String, String)],
-    input: impl BufRead,
+    mut input: impl BufRead,
     log: Log,
     interruption: Interruption,
 ) -> i32 {
@@ -53,6 +53,11 @@ pub fn run(
         && command.eq_ignore_ascii_case(octodiff::NAME)
     {
         return octodiff::run(rest, Path::new(""), &mut stdout().lock(), &mut stderr().lock());
+    }
+    if let [command, rest @ ..] = arguments
+        && command.eq_ignore_ascii_case(evaluate::NAME)
+    {
+        return evaluate::run(rest, &mut input, &mut stdout().lock(), &mut stderr().lock());
     }
     let outcome = CommandLine::read(arguments).and_then(|line| {
         let command = command::named(&line.command)?;

@@ -8,8 +8,7 @@ use crate::template::{Kind, Sum, Term};
 const DEEPEST_CALCULATION: usize = 100;
 
 impl Parser<'_> {
-    pub(crate) fn calculation(&self, start: usize) -> Parsed<Kind> {
-        let position = self.opening(start)?;
+    pub(crate) fn calculation(&self, position: usize) -> Parsed<Kind> {
         let position = self.keyword_any_case(position, "calc")?;
         let position = self.blanks_at_least_one(position)?;
         let (sum, position) = self.operands(position, 0, ['+', '-'])?;

@@ -235,6 +235,11 @@ impl<'a> Evaluator<'a> {
         Explanation::of(self, text)
     }
 
+    /// [`Evaluator::explain`] for a parsed template.
+    pub fn explain_template(&self, template: &Template) -> Explanation {
+        Run::new(self).explained(template)
+    }
+
     /// [`Evaluator::explain`] for the text of a variable; the variable itself is the first read.
     pub fn explain_variable(&self, name: &str) -> Explanation {
         Explanation::of_variable(self, name)

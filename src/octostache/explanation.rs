@@ -1,7 +1,6 @@
 //! Which variables a template reads, in what order, and what became of each.
 
 use crate::evaluation::{Evaluation, EvaluationError, Evaluator};
-use crate::run::Run;
 use crate::template::Template;
 use std::fmt;
 
@@ -33,7 +32,7 @@ impl Explanation {
 
     pub(crate) fn of(evaluator: &Evaluator<'_>, text: &str) -> Self {
         match Template::parse(text) {
-            Ok(template) => Run::new(evaluator).explained(&template),
+            Ok(template) => evaluator.explain_template(&template),
             Err(_) => Self {
                 outcome: evaluator.evaluate(text),
                 reads: Vec::new(),

@@ -13,6 +13,8 @@ mod name_tree;
 mod number;
 mod parser;
 mod place;
+#[cfg(test)]
+mod properties;
 mod resolution;
 mod run;
 #[cfg(test)]

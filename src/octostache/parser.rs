@@ -9,19 +9,30 @@ use crate::template::{
 };
 use crate::text;
 use std::cell::OnceCell;
-use std::collections::HashMap;
 
 /// A parsed part and its end, or the place of the failure.
 pub(crate) type Parsed<T> = Result<(T, usize), usize>;
 
+/// Parts with the positions of their `#{`, in order.
+pub(crate) type Placed<T> = Vec<(usize, T)>;
+
 pub(crate) struct Parser<'a> {
     pub(crate) text: &'a str,
-    constructs: HashMap<usize, Result<Construct, usize>>,
-    index_symbols: HashMap<usize, Parsed<Symbol>>,
-    /// For the `#{` at a position: where a body that reaches it ends, under each kind of block.
-    body_ends: HashMap<usize, [usize; 3]>,
-    brackets: OnceCell<HashMap<usize, usize>>,
+    /// What stands at each `#{`, by its number from the start of the text; none before it was looked at.
+    found: Vec<Option<Found>>,
+    /// For each byte of the text the number of the `#{` there, plus one.
+    numbers: Vec<u32>,
+    /// For each byte of the text the place of the `]` that closes the `[` there; 0 for none.
+    brackets: OnceCell<Vec<usize>>,
     escaped_quotes: OnceCell<Vec<usize>>,
+}
+
+/// What stands at a `#{`.
+struct Found {
+    construct: Result<Construct, usize>,
+    index_symbol: Parsed<Symbol>,
+    /// Where a body that reaches it ends, under each kind of block.
+    body_ends: [usize; 3],
 }
 
 /// What ends the body of a block, besides what does not parse.
@@ -39,9 +50,8 @@ impl<'a> Parser<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         Self {
             text,
-            constructs: HashMap::new(),
-            index_symbols: HashMap::new(),
-            body_ends: HashMap::new(),
+            found: Vec::new(),
+            numbers: Vec::new(),
             brackets: OnceCell::new(),
             escaped_quotes: OnceCell::new(),
         }
@@ -54,18 +64,47 @@ impl<'a> Parser<'a> {
             .match_indices("#{")
             .map(|(position, _)| position)
             .collect();
-        for position in starts.into_iter().rev() {
-            let index_symbol = self.index_symbol(position);
-            self.index_symbols.insert(position, index_symbol);
-            let construct = self.construct(position);
+        self.numbers = vec![0; self.text.len() + 1];
+        self.found.resize_with(starts.len(), || None);
+        for (number, position) in starts.into_iter().enumerate().rev() {
+            let (construct, index_symbol) = match self.opening(position) {
+                // Most of what no construct begins with is known by its first character.
+                Ok(inside) if !self.may_begin(inside) => (Err(inside), Err(inside)),
+                Err(reached) => (Err(reached), Err(reached)),
+                Ok(inside) => {
+                    let is_index = self.text[..position].trim_end().ends_with('[');
+                    let index_symbol = if is_index {
+                        self.index_symbol(inside)
+                    } else {
+                        Err(inside)
+                    };
+                    (self.construct(position, inside), index_symbol)
+                }
+            };
             let next = construct.as_ref().ok().map(|construct| construct.end);
-            self.constructs.insert(position, construct);
-            let ends = [Block::If, Block::Unless, Block::Plain].map(|block| match next {
+            let body_ends = [Block::If, Block::Unless, Block::Plain].map(|block| match next {
                 Some(next) if !self.stops(position, block) => self.body_end(next, block),
                 _ => position,
             });
-            self.body_ends.insert(position, ends);
+            self.found[number] = Some(Found {
+                construct,
+                index_symbol,
+                body_ends,
+            });
+            self.numbers[position] = u32::try_from(number + 1).unwrap_or_default();
         }
+    }
+
+    fn found(&self, position: usize) -> Option<&Found> {
+        let number = usize::try_from(*self.numbers.get(position)?).ok()?;
+        self.found.get(number.checked_sub(1)?)?.as_ref()
+    }
+
+    fn may_begin(&self, inside: usize) -> bool {
+        self.text[inside..]
+            .chars()
+            .next()
+            .is_some_and(|first| first == '|' || is_name_character(first))
     }
 
     pub(crate) fn text_end(&self, position: usize) -> usize {
@@ -73,36 +112,38 @@ impl<'a> Parser<'a> {
     }
 
     pub(crate) fn construct_end(&self, position: usize) -> Result<usize, usize> {
-        match self.constructs.get(&position) {
+        match self.found(position).map(|found| &found.construct) {
             Some(Ok(construct)) => Ok(construct.end),
             Some(Err(reached)) => Err(*reached),
             None => Err(position),
         }
     }
 
-    pub(crate) fn into_parts(self) -> (HashMap<usize, Construct>, HashMap<usize, Symbol>) {
-        let constructs = self
-            .constructs
-            .into_iter()
-            .filter_map(|(at, found)| Some((at, found.ok()?)))
-            .collect();
-        let symbols = self
-            .index_symbols
-            .into_iter()
-            .filter_map(|(at, found)| Some((at, found.ok()?.0)))
-            .collect();
+    /// The constructs and the symbols of computed indexes, each with its position, in order.
+    pub(crate) fn into_parts(self) -> (Placed<Construct>, Placed<Symbol>) {
+        let positions = self.numbers.iter().enumerate().filter(|(_, number)| **number > 0);
+        let (mut constructs, mut symbols) = (Vec::new(), Vec::new());
+        for ((position, _), found) in positions.zip(self.found) {
+            let Some(found) = found else { continue };
+            constructs.extend(found.construct.ok().map(|construct| (position, construct)));
+            symbols.extend(found.index_symbol.ok().map(|(symbol, _)| (position, symbol)));
+        }
         (constructs, symbols)
     }
 
-    fn construct(&self, start: usize) -> Result<Construct, usize> {
-        let mut furthest = start;
-        for alternative in [
-            Self::conditional,
-            Self::calculation,
-            Self::repetition,
-            Self::substitution,
-        ] {
-            match alternative(self, start) {
+    fn construct(&self, start: usize, inside: usize) -> Result<Construct, usize> {
+        // A keyword that differs in its first letter fails where it begins, as everything does at the latest.
+        let keyword: Option<fn(&Self, usize) -> Parsed<Kind>> =
+            match self.text.as_bytes().get(inside).map(u8::to_ascii_lowercase) {
+                Some(b'i' | b'u') => Some(Self::conditional),
+                Some(b'c') => Some(Self::calculation),
+                Some(b'e') => Some(Self::repetition),
+                _ => None,
+            };
+        let mut furthest = start.max(inside);
+        let substitution: fn(&Self, usize) -> Parsed<Kind> = Self::substitution;
+        for alternative in keyword.into_iter().chain([substitution]) {
+            match alternative(self, inside) {
                 Ok((kind, end)) => return Ok(Construct { end, kind }),
                 Err(reached) => furthest = furthest.max(reached),
             }
@@ -112,8 +153,7 @@ impl<'a> Parser<'a> {
 
     // ---- blocks ----
 
-    fn conditional(&self, start: usize) -> Parsed<Kind> {
-        let position = self.opening(start)?;
+    fn conditional(&self, position: usize) -> Parsed<Kind> {
         let (negated, position) = match self.keyword_any_case(position, "if") {
             Ok(position) => (false, position),
             Err(reached) => match self.keyword_any_case(position, "unless") {
@@ -163,8 +203,7 @@ impl<'a> Parser<'a> {
         ))
     }
 
-    fn repetition(&self, start: usize) -> Parsed<Kind> {
-        let position = self.opening(start)?;
+    fn repetition(&self, position: usize) -> Parsed<Kind> {
         let position = self.keyword_any_case(position, "each")?;
         let position = self.blanks_at_least_one(position)?;
         let (name, position) = self.identifier(position)?;
@@ -187,9 +226,8 @@ impl<'a> Parser<'a> {
     /// The end of a body that begins here: the `#{` at which it stops, or the end of the text.
     fn body_end(&self, start: usize, block: Block) -> usize {
         let position = self.text_end(start);
-        self.body_ends
-            .get(&position)
-            .map_or(position, |ends| ends[block as usize])
+        self.found(position)
+            .map_or(position, |found| found.body_ends[block as usize])
     }
 
     fn stops(&self, position: usize, block: Block) -> bool {
@@ -208,42 +246,32 @@ impl<'a> Parser<'a> {
 
     // ---- conditions ----
 
+    /// `a == b`, `"a" == b`, `a == "b"`, or `a` alone, in this order.
     fn condition(&self, start: usize) -> Parsed<Condition> {
-        let mut furthest = start;
-        let alternatives = [
-            Self::compared_expressions,
-            Self::compared_to_text_on_the_left,
-            Self::compared_to_text,
-        ];
-        for alternative in alternatives {
-            match alternative(self, start) {
-                Ok(found) => return Ok(found),
-                Err(reached) => furthest = furthest.max(reached),
+        let (left, after_left) = match self.expression(start) {
+            Ok(left) => left,
+            Err(reached) => {
+                return self
+                    .compared_to_text_on_the_left(start)
+                    .map_err(|other| other.max(reached));
+            }
+        };
+        if let Ok((equal, position)) = self.comparator(after_left) {
+            let right = match self.expression(position) {
+                Ok((right, end)) => Ok((Side::Expression(right), end)),
+                Err(_) => self.string(position).map(|(text, end)| (Side::Text(text), end)),
+            };
+            if let Ok((right, end)) = right {
+                let comparison = Some(Comparison { equal, right });
+                return Ok((Condition { left, comparison }, end));
             }
         }
-        match self.expression(start) {
-            Ok((left, end)) => Ok((
-                Condition {
-                    left,
-                    comparison: None,
-                },
-                end,
-            )),
-            Err(reached) => Err(furthest.max(reached)),
-        }
-    }
-
-    fn compared_expressions(&self, start: usize) -> Parsed<Condition> {
-        let (left, position) = self.expression(start)?;
-        let (equal, position) = self.comparator(position)?;
-        let (right, end) = self.expression(position)?;
-        let right = Side::Expression(right);
         Ok((
             Condition {
                 left,
-                comparison: Some(Comparison { equal, right }),
+                comparison: None,
             },
-            end,
+            after_left,
         ))
     }
 
@@ -251,22 +279,6 @@ impl<'a> Parser<'a> {
         let (text, position) = self.string(start)?;
         let (equal, position) = self.comparator(position)?;
         let (left, end) = self.expression(position)?;
-        Ok((
-            Condition {
-                left,
-                comparison: Some(Comparison {
-                    equal,
-                    right: Side::Text(text),
-                }),
-            },
-            end,
-        ))
-    }
-
-    fn compared_to_text(&self, start: usize) -> Parsed<Condition> {
-        let (left, position) = self.expression(start)?;
-        let (equal, position) = self.comparator(position)?;
-        let (text, end) = self.string(position)?;
         Ok((
             Condition {
                 left,
@@ -299,49 +311,43 @@ impl<'a> Parser<'a> {
 
     // ---- substitutions ----
 
-    fn substitution(&self, start: usize) -> Parsed<Kind> {
-        let position = self.opening(start)?;
-        let (expression, position) = self.expression(position)?;
+    fn substitution(&self, inside: usize) -> Parsed<Kind> {
+        let (expression, position) = self.expression(inside)?;
         let end = self.literal(self.blanks(position), "}")?;
         Ok((Kind::Substitution(expression), end))
     }
 
     /// `#{symbol}`, the only thing that an index can be computed from.
-    fn index_symbol(&self, start: usize) -> Parsed<Symbol> {
-        let position = self.opening(start)?;
-        let (symbol, position) = self.symbol(position)?;
+    fn index_symbol(&self, inside: usize) -> Parsed<Symbol> {
+        let (symbol, position) = self.symbol(inside)?;
         let end = self.literal(self.blanks(position), "}")?;
         Ok((symbol, end))
     }
 
+    /// A path or none, and filters; at least one of both.
     fn expression(&self, start: usize) -> Parsed<Expression> {
-        match self.filtered(start) {
-            Ok(found) => Ok(found),
-            Err(reached) => match self.symbol(start) {
-                Ok((symbol, end)) => Ok((
-                    Expression {
-                        input: Some(symbol),
-                        filters: Vec::new(),
-                    },
-                    end,
-                )),
-                Err(other) => Err(reached.max(other)),
-            },
-        }
-    }
-
-    fn filtered(&self, start: usize) -> Parsed<Expression> {
-        let (input, position) = match self.symbol(self.blanks(start)) {
-            Ok((symbol, end)) => (Some(symbol), self.blanks(end)),
+        let from = self.blanks(start);
+        let (input, plain_end) = match self.symbol(from) {
+            Ok((symbol, end)) => (Some(symbol), end),
             Err(_) => (None, start),
         };
-        let (first, mut position) = self.filter(position)?;
-        let mut filters = vec![first];
+        let mut position = match &input {
+            Some(_) => self.blanks(plain_end),
+            None => start,
+        };
+        let mut filters = Vec::new();
         while let Ok((filter, end)) = self.filter(position) {
             filters.push(filter);
             position = end;
         }
-        Ok((Expression { input, filters }, position))
+        if !filters.is_empty() {
+            return Ok((Expression { input, filters }, position));
+        }
+        match input {
+            Some(_) => Ok((Expression { input, filters }, plain_end)),
+            // A filter without input fails where its name should be.
+            None => Err(self.filter(start).err().unwrap_or(start)),
+        }
     }
 
     fn filter(&self, start: usize) -> Parsed<Filter> {
@@ -357,7 +363,7 @@ impl<'a> Parser<'a> {
     }
 
     fn argument(&self, start: usize) -> Option<(Argument, usize)> {
-        if let Some(Ok(construct)) = self.constructs.get(&start) {
+        if let Some(Ok(construct)) = self.found(start).map(|found| &found.construct) {
             return Some((Argument::Construct(start), construct.end));
         }
         if let Ok((word, end)) = self.word(self.blanks(start)) {
@@ -458,12 +464,15 @@ impl<'a> Parser<'a> {
 
     fn indexer(&self, start: usize) -> Parsed<Step> {
         let inside = self.blanks(self.literal(start, "[")?);
-        if let Some(Ok((_, end))) = self.index_symbols.get(&inside)
+        if let Some(Ok((_, end))) = self.found(inside).map(|found| &found.index_symbol)
             && let Ok(end) = self.literal(self.blanks(*end), "]")
         {
             return Ok((Step::Computed(inside), end));
         }
-        let close = *self.brackets().get(&start).ok_or(self.text.len())?;
+        let close = self.brackets()[start];
+        if close == 0 {
+            return Err(self.text.len());
+        }
         let written = &self.text[inside.min(close)..close];
         let mut index = String::with_capacity(written.len());
         let mut after_bracket = false;
@@ -477,23 +486,22 @@ impl<'a> Parser<'a> {
         Ok((Step::Index(Name::new(index)), close + 1))
     }
 
-    /// For each `[` the `]` that closes it.
-    fn brackets(&self) -> &HashMap<usize, usize> {
+    fn brackets(&self) -> &[usize] {
         self.brackets.get_or_init(|| {
             let mut open = Vec::new();
-            let mut pairs = HashMap::new();
+            let mut closing = vec![0; self.text.len()];
             for (position, byte) in self.text.bytes().enumerate() {
                 match byte {
                     b'[' => open.push(position),
                     b']' => {
                         if let Some(start) = open.pop() {
-                            pairs.insert(start, position);
+                            closing[start] = position;
                         }
                     }
                     _ => {}
                 }
             }
-            pairs
+            closing
         })
     }
 

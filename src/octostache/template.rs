@@ -1,8 +1,7 @@
 //! A parsed text: the arena of its constructs, and the top level as a list of pieces.
 
 use crate::character::Name;
-use crate::parser::Parser;
-use std::collections::HashMap;
+use crate::parser::{Parser, Placed};
 use std::ops::Range;
 
 /// A text that was parsed once and can be evaluated many times.
@@ -10,9 +9,10 @@ use std::ops::Range;
 pub struct Template {
     pub(crate) text: String,
     pub(crate) pieces: Vec<Piece>,
-    pub(crate) constructs: HashMap<usize, Construct>,
-    /// The symbols of computed indexes, by the position of their `#{`.
-    pub(crate) index_symbols: HashMap<usize, Symbol>,
+    /// The constructs with their positions, in order.
+    constructs: Placed<Construct>,
+    /// The symbols of computed indexes, with the positions of their `#{`, in order.
+    index_symbols: Placed<Symbol>,
 }
 
 /// Why a text is not a template: what stands at this place cannot be read.
@@ -52,8 +52,8 @@ impl Template {
         let mut template = Self {
             text: text.to_owned(),
             pieces: Vec::new(),
-            constructs: HashMap::new(),
-            index_symbols: HashMap::new(),
+            constructs: Vec::new(),
+            index_symbols: Vec::new(),
         };
         if !text.contains("#{") {
             template.pieces.push(Piece::Raw(0..text.len()));
@@ -108,6 +108,12 @@ impl Template {
         Some((template, symbol))
     }
 
+    /// The template in normal form: one blank around bars, arguments in quotes, `unless` and `elseif` as `if`. It reads back
+    /// as a template of the same meaning when this one was read strictly.
+    pub fn print(&self) -> String {
+        crate::echo::source(self)
+    }
+
     /// The text that was parsed.
     pub fn text(&self) -> &str {
         &self.text
@@ -134,16 +140,18 @@ impl Template {
 
     pub(crate) fn construct(&self, position: usize) -> &Construct {
         // Positions come from the parser, which stores a construct for each that it hands out.
-        self.constructs
-            .get(&position)
-            .expect("a construct stands at each position that the parser gave")
+        at(&self.constructs, position).expect("a construct stands at each position that the parser gave")
     }
 
     pub(crate) fn index_symbol(&self, position: usize) -> &Symbol {
-        self.index_symbols
-            .get(&position)
+        at(&self.index_symbols, position)
             .expect("a symbol stands at each computed index that the parser gave")
     }
+}
+
+fn at<T>(placed: &[(usize, T)], position: usize) -> Option<&T> {
+    let place = placed.binary_search_by_key(&position, |(at, _)| *at).ok()?;
+    Some(&placed[place].1)
 }
 
 impl ParseError {
