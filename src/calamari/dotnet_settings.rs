@@ -156,3 +156,62 @@ fn holds(document: &Document, element: NodeId, value: &str) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(pairs: &[(&str, &str)]) -> Variables {
+        let mut variables = Variables::default();
+        for (name, value) in pairs {
+            variables.set(name, value);
+        }
+        variables
+    }
+
+    #[test]
+    fn only_the_settings_change() {
+        let file = "\u{feff}<?xml version='1.0'?>\r\n<configuration>\r\n  <appSettings>\r\n    <add  key='A'  value='1' /><!-- c -->\r\n\
+            \t<add key=\"B\"/>\r\n  </appSettings>\r\n  <applicationSettings><s>\r\n      <setting name='C' />\r\n  </s></applicationSettings>\r\n\
+            </configuration>";
+        let values = variables(&[("a", "it's <1>"), ("b", "2"), ("C", "3"), ("D", "4")]);
+        let replaced = replace("web.config", file.as_bytes(), &values).unwrap();
+        assert_eq!(replaced.used, ["a", "b", "C"]);
+        let expected = file
+            .replace("value='1'", "value='it&apos;s &lt;1&gt;'")
+            .replace("key=\"B\"/>", "key=\"B\" value=\"2\"/>")
+            .replace(
+                "<setting name='C' />",
+                "<setting name='C'>\r\n        <value>3</value>\r\n      </setting>",
+            );
+        assert_eq!(String::from_utf8(replaced.bytes.unwrap()).unwrap(), expected);
+        let same = replace("web.config", expected.as_bytes(), &values).unwrap();
+        assert_eq!((same.bytes, same.used.len()), (None, 3));
+    }
+
+    #[test]
+    fn e16_an_external_entity_is_refused() {
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        let file = format!(
+            "<!DOCTYPE c [<!ENTITY e SYSTEM 'file://{}'>]><c><appSettings><add key='A' value='1'/></appSettings>&e;</c>",
+            secret.path().display()
+        );
+        let failure = replace("web.config", file.as_bytes(), &variables(&[("A", "2")])).unwrap_err();
+        assert!(
+            failure.message.contains("web.config") && failure.message.contains("external"),
+            "{failure}"
+        );
+    }
+
+    #[test]
+    fn e17_an_entity_bomb_is_refused() {
+        let mut file = "<!DOCTYPE c [<!ENTITY l0 'lol'>".to_owned();
+        for level in 1..12 {
+            let previous = format!("&l{};", level - 1).repeat(10);
+            file += &format!("<!ENTITY l{level} '{previous}'>");
+        }
+        file += "]><c><appSettings><add key='A' value='&l11;'/></appSettings></c>";
+        let failure = replace("web.config", file.as_bytes(), &variables(&[("A", "2")])).unwrap_err();
+        assert!(failure.message.contains("expand"), "{failure}");
+    }
+}

@@ -1,8 +1,6 @@
-//! Configuration files as the recordings hold them, and XML compared as the rules of transforms say: elements and
+//! Logs as the recordings hold them, and XML compared as the rules of transforms say: elements and
 //! attributes in their order, text, comments; white space between elements and the bytes aside.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use calamari::transformation::Level;
 use calamari::xml::name::declared_prefix;
 use calamari::xml::{Document, Kind, NodeId, encoding};
@@ -12,25 +10,6 @@ use crate::difference;
 
 /// A line of a log, by its level (`verbose`, `info`, `warn`, `error`) and text.
 pub type Line = (String, String);
-
-/// The bytes of a file's content.
-///
-/// # Errors
-/// When it is in none of the forms of recordings.
-pub fn bytes(content: &Value) -> Result<Vec<u8>, String> {
-    if let Some(text) = content.as_str() {
-        return Ok(text.as_bytes().to_vec());
-    }
-    if let Some(text) = content["utf8bom"].as_str() {
-        return Ok(format!("\u{feff}{text}").into_bytes());
-    }
-    let coded = content["base64"]
-        .as_str()
-        .ok_or_else(|| format!("no content of a file: {content}"))?;
-    STANDARD
-        .decode(coded)
-        .map_err(|why| format!("content of a file: {why}"))
-}
 
 /// The lines of a recorded log.
 pub fn lines(log: &Value) -> Vec<Line> {

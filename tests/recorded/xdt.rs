@@ -4,8 +4,9 @@ use calamari::transformation::{self, File, Options};
 use calamari::variables::Variables;
 use serde_json::Value;
 
-use crate::configuration_file::{Line, bytes, level, lines, same_xml};
+use crate::configuration_file::{Line, level, lines, same_xml};
 use crate::difference::same;
+use crate::folder_case::bytes;
 
 const STRICT: &str = "Octopus.Action.Package.TreatConfigTransformationWarningsAsErrors";
 

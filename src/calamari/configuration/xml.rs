@@ -91,10 +91,11 @@ fn set_element(document: &mut Document, element: NodeId, name: &str, value: &str
         Some((_, Kind::Text { value: old, .. })) if old == value => {}
         _ if document.child_elements(element).next().is_some() => {
             if let Err(error) = document.set_inner_xml(element, value) {
+                // The reason may quote the value.
                 return Some(format!(
                     "Could not set the content of the XML element at XPath '{name}': the value is no valid XML \
                      fragment ({}). Skipping replacement of this element.",
-                    error.reason
+                    error.position
                 ));
             }
         }

@@ -478,3 +478,100 @@ fn read_folder(
     folders.sort();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn found(files: &[&str], text: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = folder.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let definitions = Definition::explicit(text).unwrap();
+        let selection = select(&[folder.path().to_owned()], &definitions, false, true).unwrap();
+        let name = |path: &Path| path.strip_prefix(folder.path()).unwrap().display().to_string();
+        let shown = selection.applications.iter();
+        shown
+            .map(|found| format!("{} > {}", name(&found.transform), name(&found.source)))
+            .collect()
+    }
+
+    #[test]
+    fn patterns_find_their_transforms() {
+        let files = [
+            "web.config",
+            "web.Prod.config",
+            "config/app.config",
+            "config/app.Prod.config",
+            "shared/app.Prod.config",
+        ];
+        for (pattern, expected) in [
+            (
+                "Prod",
+                vec![
+                    "web.Prod.config > web.config",
+                    "config/app.Prod.config > config/app.config",
+                ],
+            ),
+            (
+                "*.Prod.config => *.config",
+                vec![
+                    "web.Prod.config > web.config",
+                    "config/app.Prod.config > config/app.config",
+                ],
+            ),
+            (
+                "shared/*.Prod.config => config/*.config",
+                vec!["shared/app.Prod.config > config/app.config"],
+            ),
+            (
+                "shared\\app.Prod => config\\app.config",
+                vec!["shared/app.Prod.config > config/app.config"],
+            ),
+            (
+                "../shared/app.Pro?.config => app.config",
+                vec!["shared/app.Prod.config > config/app.config"],
+            ),
+            (
+                "*.Prod.config => web.config",
+                vec!["web.Prod.config > web.config"],
+            ),
+            ("web.config => web.config", vec![]),
+            ("web.prod.config => web.config", vec![]),
+        ] {
+            assert_eq!(found(&files, pattern), expected, "{pattern}");
+        }
+        assert!(Definition::explicit("a => ").is_err());
+        assert!(Definition::explicit("=> a").is_err());
+    }
+
+    #[test]
+    fn the_name_of_an_environment_is_no_pattern() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["web.config", "web.Prod.config", "web.Pro*.config"] {
+            std::fs::write(folder.path().join(file), "").unwrap();
+        }
+        let definitions = [Definition::automatic("Pro*")];
+        let selection = select(&[folder.path().to_owned()], &definitions, true, false).unwrap();
+        let transforms: Vec<&Path> = selection
+            .applications
+            .iter()
+            .map(|found| found.transform.as_path())
+            .collect();
+        assert_eq!(transforms, [folder.path().join("web.Pro*.config")]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_pattern_is_read_and_tried(text in "[a*?./\\\\=> ,\\n]{0,30}", name in "[a.]{0,12}") {
+            for definition in Definition::explicit(&text).unwrap_or_default() {
+                fits(&definition.transform.name, &name);
+                place_of(&Path::new("/x").join(&name), &definition);
+            }
+        }
+    }
+}
