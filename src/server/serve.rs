@@ -97,7 +97,10 @@ pub async fn start(settings: &ServerSettings, options: &Serve) -> Result<Running
     let engine = EngineOptions {
         caller,
         trust,
-        runners: options.runners.clone(),
+        runners: settings
+            .calamari_folder
+            .clone()
+            .unwrap_or(options.runners.clone()),
         task_cap: settings.task_cap.into(),
         patience: engine::PATIENCE,
     };

@@ -39,6 +39,8 @@ pub struct ServerSettings {
     pub task_cap: u32,
     /// Whether script steps may run on the Server.
     pub builtin_worker: bool,
+    /// Runners that are sent to machines instead of those of the image.
+    pub calamari_folder: Option<PathBuf>,
     /// Ports of portal and API; 0 means any free one.
     pub http_ports: Vec<u16>,
     /// HTTPS port; `None` means 8443, or 443 for root.
@@ -169,6 +171,7 @@ struct Raw {
     admin_api_key: Option<String>,
     create_environments: Option<String>,
     join_key_file: Option<String>,
+    calamari_folder: Option<String>,
     octopus_server_node_name: Option<String>,
     octopus_server_uri: Option<String>,
     task_cap: Option<String>,
@@ -222,6 +225,7 @@ impl ServerSettings {
             },
             create_environments: list(raw.create_environments.as_deref()),
             join_key_file: raw.join_key_file.map(PathBuf::from),
+            calamari_folder: raw.calamari_folder.map(PathBuf::from),
             node_name: raw
                 .octopus_server_node_name
                 .map_or(NodeName::Usual, NodeName::Given),

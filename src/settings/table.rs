@@ -121,6 +121,7 @@ pub const TABLE: &[Setting] = &[
     plain("OCTOPUS_SERVER_URI", &[], Server, "", "public address, used in links and in hints for agents", Built),
     plain("TASK_CAP", &[], Server, "5", "tasks that this node runs at once; 0 makes it portal-only", Built),
     plain("BUILTIN_WORKER", &[], Server, "true", "false: script steps do not run on the Server", Built),
+    plain("CALAMARI_FOLDER", &[], Server, "/usr/share/mantle/runners", "your own runners, sent to machines instead of ours: a folder with linux-x64/calamari, linux-arm64/calamari", Built),
     plain("HTTP_PORT", &[], Server, "8080", "port of portal and API inside the container, or a comma list", Built),
     plain("HTTPS_PORT", &[], Server, "8443, or 443 for root", "HTTPS port, when there is a certificate", Built),
     plain("SSL_CERTIFICATE_FILE", &[], Server, "", "certificate and key for HTTPS, as PFX or PEM, inside the container", Built),

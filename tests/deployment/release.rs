@@ -178,6 +178,31 @@ async fn a_new_version_goes_to_a_machine_as_the_difference_to_an_older_one() {
     );
 }
 
+/// REQ-156.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_of_ones_own_is_used_in_place_of_ours() {
+    let mut stack = Stack::start().await;
+    let own = stack.file("runners").join("linux-x64");
+    std::fs::create_dir_all(&own).expect("the story's own folder");
+    let ours = crate::program::runners().join("calamari");
+    let text = format!(
+        "#!/bin/bash\necho 'a runner of our own'\nexec '{}' \"$@\"\n",
+        ours.display()
+    );
+    std::fs::write(own.join("calamari"), text).expect("the story's own folder");
+    stack.settings = vec![("CALAMARI_FOLDER", stack.file("runners").display().to_string())];
+    stack.server().kill();
+    stack.start_server(None).await;
+    stack
+        .project("Own", json!([script_step("Say", "echo said")]))
+        .await;
+    stack.release("Own", "1.0").await;
+    let task = stack.deploy("Own", "1.0").await;
+    stack.succeeds(&task).await;
+    let log = stack.log(&task).await;
+    assert_eq!(log.matches("a runner of our own").count(), 2, "{log}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_runs_on_the_server_and_tells_later_steps_what_it_found() {
     let stack = Stack::without_agents().await;

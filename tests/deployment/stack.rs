@@ -23,6 +23,8 @@ pub struct Stack {
     pub folder: TempDir,
     /// Its agents, `one` listening and `two` polling.
     pub agents: Vec<Agent>,
+    /// Settings that the Server has from its next start on, besides those that every story needs.
+    pub settings: Vec<(&'static str, String)>,
     address: ServerAddress,
     /// The URL of the database; none: the embedded one.
     database: Option<String>,
@@ -90,6 +92,7 @@ impl Stack {
         let mut stack = Self {
             folder,
             agents: Vec::new(),
+            settings: Vec::new(),
             address,
             database,
             server: None,
@@ -127,6 +130,7 @@ impl Stack {
                 ("OCTOPUS_SERVER_NODE_NAME", name.into()),
             ]);
         }
+        environment.extend(self.settings.clone());
         environment.extend(fail_points.map(|points| ("FAILPOINTS", points.to_owned())));
         let home = self.folder.path().join("server");
         let words = [
