@@ -75,6 +75,8 @@ static RUNNER: LazyLock<RegexSet> = LazyLock::new(|| {
         r"^Unable to represent the output",
         r"^The supplied encoding ",
         r"^Error: ",
+        r"^(?:Skipping|Considering|Cannot|Failed to) ",
+        r"not acquired or does not require staging",
         r"^DeprecationWarning|CryptographyDeprecationWarning",
     ])
 });
@@ -124,7 +126,8 @@ pub fn read(text: &str) -> Output {
     let mut output = Output::default();
     let mut mode = "default".to_owned();
     for line in text.lines() {
-        let line = line.trim_end_matches('\r');
+        // Ours keeps a file without byte order mark as it is, so that printing it gives none.
+        let line = line.trim_end_matches('\r').trim_start_matches('\u{feff}');
         if let Some(found) = MODE.captures(line.trim()) {
             let word = &found[1];
             word.split_once('-')
