@@ -307,6 +307,144 @@ fn a_long_chain_of_values_ends_without_exhausting_the_stack() {
     assert!(evaluate("#{V1700}", &variables).is_ok());
 }
 
+#[test]
+fn missing_references_and_failures_are_told_with_their_place() {
+    let variables = collection(&[("A", "one\n  #{B}"), ("B", "#{Gone}"), ("C", "#{B | FromBase64}")]);
+    let evaluation = evaluate("x #{A}\n#{Lost}", &variables).expect("no circle");
+    assert_eq!(
+        evaluation.details(),
+        "'#{Gone}' at line 1, column 1 of the value of B (reached by A -> B)\n'#{Lost}' at line 2, column 1"
+    );
+    let error = evaluate("#{C}", &variables).expect_err("no Base64").to_string();
+    assert!(
+        error.contains("FromBase64 at line 1, column 3 of the value of C"),
+        "{error}"
+    );
+    let error = evaluate("#{A | Match \"(\"}", &variables)
+        .expect_err("no pattern")
+        .to_string();
+    assert!(error.contains("\"(\""), "{error}");
+    let error = evaluate("#{each Octopus in A}#{/each}", &variables).expect_err("reserved");
+    assert_eq!(error, EvaluationError::ReservedLoopName("Octopus".to_owned()));
+}
+
+#[test]
+fn an_explanation_tells_what_was_read_in_order() {
+    let variables = collection(&[
+        ("Url", "http://#{Host}/"),
+        ("Host", "h1"),
+        ("J", "{\"a\":\"#{Host}\"}"),
+    ]);
+    let explanation = Evaluator::new(&variables).explain("#{Url} #{J.a} #{Nope}");
+    assert_eq!(
+        explanation.to_string(),
+        "Url: \"http://#{Host}/\" => \"http://h1/\"\n  Host: \"h1\"\nJ.a: \"h1\"\n  Host: \"h1\"\nNope: no value\n"
+    );
+    assert_eq!(
+        explanation.outcome.expect("no circle").value,
+        "http://h1/ h1 #{Nope}"
+    );
+    let explanation = Evaluator::new(&variables).explain_variable("url");
+    let read: Vec<(&str, usize)> = explanation
+        .reads
+        .iter()
+        .map(|read| (read.path.as_str(), read.level))
+        .collect();
+    assert_eq!(read, [("url", 0), ("Host", 1)]);
+    assert_eq!(explanation.reads[0].value.as_deref(), Some("http://h1/"));
+}
+
+#[test]
+fn a_collection_is_saved_and_loaded() {
+    let mut variables = collection(&[("b", "1"), ("A", "say \"hi\"\n\u{85}é")]);
+    variables.set("none", None);
+    variables.set_strings("List", ["x", " ", "y"], ",");
+    let file = variables.to_file_text();
+    assert!(
+        file.starts_with("{\n  \"b\": \"1\",\n  \"A\": \"say \\\"hi\\\"\\n\\u0085é\""),
+        "{file}"
+    );
+    let loaded = VariableCollection::from_file_text(&format!("\u{feff}{file} and more")).expect("readable");
+    assert!(loaded.iter().eq(variables.iter()));
+    let lenient =
+        VariableCollection::from_file_text("{ // c\n x: 1.50, 'y': true, z: null, }").expect("readable");
+    assert_eq!(
+        lenient.iter().collect::<Vec<_>>(),
+        [("x", Some("1.50")), ("y", Some("true")), ("z", None)]
+    );
+    for (file, place) in [
+        ("", "line 1"),
+        ("[1]", "line 1"),
+        ("{\n\"x\": [1]}", "line 2, column 6"),
+        ("{\"x\":\"1\"", "line 1"),
+    ] {
+        let error = VariableCollection::from_file_text(file)
+            .expect_err("not a collection")
+            .to_string();
+        assert!(error.contains(place), "{file}: {error}");
+    }
+}
+
+#[test]
+fn typed_reads_evaluate_first() {
+    let variables = collection(&[
+        ("Flag", " TRUE\n"),
+        ("Number", "#{calc 40+2}"),
+        ("Paths", "/a\r\n /b "),
+        ("Empty", ""),
+        ("Own[a].X", "1"),
+        ("Own[].X", "2"),
+    ]);
+    assert_eq!(variables.flag("flag", false), Ok(true));
+    assert_eq!(variables.flag("Number", true), Ok(true));
+    assert_eq!(variables.int32("Number"), Ok(Some(42)));
+    assert_eq!(variables.int32("Paths"), Ok(None));
+    assert_eq!(
+        variables.paths("Paths"),
+        Ok(vec!["/a".to_owned(), "/b".to_owned()])
+    );
+    assert_eq!(variables.indexes("Own"), Ok(vec!["a".to_owned(), String::new()]));
+    assert_eq!(
+        variables.indexes(" "),
+        Err(EvaluationError::NoCollection(" ".to_owned()))
+    );
+    assert_eq!(
+        variables.required("Empty"),
+        Err(EvaluationError::Required("Empty".to_owned()))
+    );
+}
+
+#[test]
+fn a_pattern_that_never_ends_is_stopped() {
+    let variables = collection(&[("a", &"a".repeat(5000))]);
+    let started = Instant::now();
+    let error = evaluate("#{a | Match \"(a|a)*(?=b)\\1c\"}", &variables).err();
+    assert!(error.is_none_or(|error| error.to_string().contains("could not be searched for")));
+    assert!(
+        started.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[test]
+fn what_is_set_again_is_seen_at_once_and_the_later_name_keeps_its_place() {
+    let mut variables = collection(&[("A", "1"), ("Price$eur", "first"), ("Price", "second")]);
+    assert_eq!(
+        evaluate("#{A}#{Price}", &variables).expect("no circle").value,
+        "1second"
+    );
+    variables.set("a", Some("2"));
+    variables.set("Price$eur", Some("again"));
+    variables.set("New[x]", Some("3"));
+    assert_eq!(
+        evaluate("#{A}#{Price}#{New[X]}", &variables)
+            .expect("no circle")
+            .value,
+        "2second3"
+    );
+}
+
 /// The examples of the specification, one a line: template, variables, value, remark.
 #[test]
 fn the_examples_of_the_specification_hold() {

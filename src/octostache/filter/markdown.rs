@@ -42,6 +42,17 @@ pub(super) fn to_html(input: &str) -> String {
     let mut html = String::new();
     // Writing to a String cannot fail.
     let _ = format_html(root, &options, &mut html);
+    let has_table = |node: &AstNode<'_>| matches!(node.data.borrow().value, NodeValue::Table(_));
+    if root.descendants().any(has_table) {
+        for side in ["left", "center", "right"] {
+            for cell in ["th", "td"] {
+                html = html.replace(
+                    &format!("<{cell} align=\"{side}\">"),
+                    &format!("<{cell} style=\"text-align: {side};\">"),
+                );
+            }
+        }
+    }
     html.push('\n');
     html
 }

@@ -55,7 +55,12 @@ impl<'a> Version<'a> {
     /// None when it is no version; an error when a number is too large.
     fn read(input: &'a str) -> Option<Result<Self, String>> {
         let mut rest = input.trim();
-        rest = rest.strip_prefix(['v', 'V']).unwrap_or(rest);
+        // Before anything but a number the letter belongs to the pre-release.
+        if let Some(after) = rest.strip_prefix(['v', 'V'])
+            && after.starts_with(|first: char| first.is_ascii_digit())
+        {
+            rest = after;
+        }
         let mut numbers = [0; 4];
         for (position, number) in numbers.iter_mut().enumerate() {
             let start = if position == 0 {
@@ -84,13 +89,15 @@ impl<'a> Version<'a> {
             Some((pre_release, metadata)) => (pre_release, Some(metadata)),
             None => (rest, None),
         };
-        let valid = |text: &str, separators: bool| {
+        let valid = |text: &str, more: &[char]| {
             text.chars().all(|character| {
-                character.is_ascii_alphanumeric() || (separators && SEPARATORS.contains(&character))
+                character.is_ascii_alphanumeric()
+                    || SEPARATORS.contains(&character)
+                    || more.contains(&character)
             })
         };
         let metadata = metadata.unwrap_or_default();
-        (valid(pre_release, true) && valid(metadata, true)).then_some(Ok(Self {
+        (valid(pre_release, &[]) && valid(metadata, &['+'])).then_some(Ok(Self {
             numbers,
             pre_release,
             metadata,
