@@ -183,3 +183,90 @@ fn structured_configuration() {
     ];
     succeeds(place, &items, "structured-configuration");
 }
+
+const WEB_CONFIG: &str = "<?xml version=\"1.0\"?>\r\n<configuration>\r\n  <!-- kept -->\r\n  <appSettings>\r\n    <add key='Colour' value='red' />\r\n    <add key='Other' value='kept' />\r\n  </appSettings>\r\n  <system.web>\r\n    <compilation debug='true' />\r\n  </system.web>\r\n</configuration>\r\n";
+
+#[test]
+fn xml_transforms() {
+    let place = Place::new().feature("ConfigurationTransforms").with(
+        "Octopus.Action.Package.AutomaticallyRunConfigurationTransformationFiles",
+        "True",
+    );
+    let release = "<configuration xmlns:xdt=\"http://schemas.microsoft.com/XML-Document-Transform\"><system.web><compilation xdt:Transform=\"RemoveAttributes(debug)\" /></system.web></configuration>";
+    let production = "<configuration xmlns:xdt=\"http://schemas.microsoft.com/XML-Document-Transform\"><appSettings><add key=\"Colour\" value=\"green\" xdt:Transform=\"SetAttributes\" xdt:Locator=\"Match(key)\" /></appSettings></configuration>";
+    let items = [
+        Item::File("web.config", WEB_CONFIG),
+        Item::File("web.Release.config", release),
+        Item::File("web.Production.config", production),
+        Item::File("web.Test.config", "<configuration/>"),
+    ];
+    succeeds(place, &items, "xml-transforms");
+}
+
+#[test]
+fn dotnet_settings() {
+    let place = Place::new()
+        .feature("ConfigurationVariables")
+        .with(
+            "Octopus.Action.Package.AutomaticallyUpdateAppSettingsAndConnectionStrings",
+            "True",
+        )
+        .with("Colour", "green & #{Octopus.Machine.Name}");
+    succeeds(place, &[Item::File("web.config", WEB_CONFIG)], "dotnet-settings");
+}
+
+#[test]
+fn structured_xml() {
+    let place = Place::new()
+        .feature("JsonConfigurationVariables")
+        .with(
+            "Octopus.Action.Package.JsonConfigurationVariablesTargets",
+            "*.xml",
+        )
+        .with("/configuration/appSettings/add[@key='Colour']/@value", "green");
+    succeeds(place, &[Item::File("web.xml", WEB_CONFIG)], "structured-xml");
+}
+
+#[test]
+fn all_of_them_in_their_order() {
+    let xdt = "<c xmlns:xdt=\"http://schemas.microsoft.com/XML-Document-Transform\"><appSettings><add key=\"From\" value=\"#{Octopus.Machine.Name}\" xdt:Transform=\"Insert\" /></appSettings></c>";
+    let place = Place::new()
+        .feature("CustomScripts")
+        .feature("SubstituteInFiles")
+        .feature("ConfigurationTransforms")
+        .feature("ConfigurationVariables")
+        .feature("JsonConfigurationVariables")
+        .feature("CustomDirectory")
+        .with("Octopus.Action.SubstituteInFiles.TargetFiles", "*.config")
+        .with(
+            "Octopus.Action.Package.AutomaticallyRunConfigurationTransformationFiles",
+            "True",
+        )
+        .with(
+            "Octopus.Action.Package.AutomaticallyUpdateAppSettingsAndConnectionStrings",
+            "True",
+        )
+        .with(
+            "Octopus.Action.Package.JsonConfigurationVariablesTargets",
+            "*.config",
+        )
+        .with(
+            "Octopus.Action.Package.CustomInstallationDirectory",
+            "<work>/site",
+        )
+        .with(
+            "Octopus.Action.CustomScripts.Deploy.sh",
+            "cp app.config seen-by-deploy.txt",
+        )
+        .with("To", "set by the .NET settings")
+        .with("/c/appSettings/add[@key='By']/@value", "structured");
+    let items = [
+        Item::File(
+            "app.config",
+            "<c><appSettings><add key=\"To\" value=\"\"/><add key=\"By\" value=\"\"/></appSettings></c>",
+        ),
+        Item::File("app.Release.config", xdt),
+        Item::File("PreDeploy.sh", "cp app.config seen-by-predeploy.txt"),
+    ];
+    succeeds(place, &items, "everything");
+}
