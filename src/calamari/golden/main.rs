@@ -4,6 +4,7 @@
 
 mod again;
 mod bad_input;
+mod cache;
 mod convention;
 mod format;
 mod pack;
