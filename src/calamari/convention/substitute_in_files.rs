@@ -77,7 +77,18 @@ pub fn substitute(runner: &Runner, path: &Path) -> Result<(), Failure> {
     }
     let text = if text.contains("#{") {
         let template = Template::parse_keep_going(&text);
-        let evaluation = evaluate_template(&template, runner.variables.collection(), Limits::default())?;
+        let evaluation = evaluate_template(&template, runner.variables.collection(), Limits::default())
+            .map_err(|error| {
+                let failure = Failure::from(error);
+                Failure {
+                    message: format!(
+                        "The templates in the file {} could not be replaced: {}",
+                        path.display(),
+                        failure.message
+                    ),
+                    ..failure
+                }
+            })?;
         check(runner, path, &evaluation)?;
         evaluation.value
     } else {

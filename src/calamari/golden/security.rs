@@ -303,6 +303,78 @@ fn e15_a_value_that_contains_itself_is_named() {
     }
 }
 
+/// A deployment of a `web.config` whose settings are set.
+fn deploys_config(place: &Place, config: &str) -> Outcome {
+    place.write("Acme.Web.1.0.0.zip", zip_of(&[Item::File("web.config", config)]));
+    place.run(&["deploy-package", "--package=Acme.Web.1.0.0.zip"])
+}
+
+fn with_settings() -> Place {
+    Place::new()
+        .feature("ConfigurationVariables")
+        .with(
+            "Octopus.Action.Package.AutomaticallyUpdateAppSettingsAndConnectionStrings",
+            "True",
+        )
+        .with("K", "new")
+}
+
+#[test]
+fn e16_an_external_entity_is_refused_and_not_read() {
+    let place = with_settings();
+    place.write("secret", "canary-e16");
+    let secret = place.path("secret").display().to_string();
+    let config = format!(
+        "<!DOCTYPE c [<!ENTITY x SYSTEM \"file://{secret}\">]><c><appSettings><add key=\"K\" value=\"old\"/></appSettings><t>&x;</t></c>"
+    );
+    let outcome = deploys_config(&place, &config);
+    assert_ne!(outcome.code, 0);
+    assert!(
+        outcome.error.contains("web.config") && outcome.error.contains("external"),
+        "{}",
+        outcome.error
+    );
+    assert!(!outcome.output.contains("canary-e16"), "{}", outcome.output);
+    assert_eq!(
+        place.text("applications/Production/Acme.Web/1.0.0/web.config"),
+        config
+    );
+}
+
+#[test]
+fn e17_entities_that_grow_without_end_are_refused() {
+    let place = with_settings();
+    let mut entities = "<!ENTITY a0 \"ha\">".to_owned();
+    for depth in 1..30 {
+        let before = format!("&a{};", depth - 1).repeat(10);
+        entities.push_str(&format!("<!ENTITY a{depth} \"{before}\">"));
+    }
+    let config = format!(
+        "<!DOCTYPE c [{entities}]><c><appSettings><add key=\"K\" value=\"&a29;\"/></appSettings></c>"
+    );
+    let started = std::time::Instant::now();
+    let outcome = deploys_config(&place, &config);
+    assert_ne!(outcome.code, 0, "{}", outcome.output);
+    assert!(outcome.error.contains("web.config"), "{}", outcome.error);
+    assert!(started.elapsed().as_secs() < 10);
+}
+
+#[test]
+fn e18_a_loop_over_too_much_stops_at_a_limit() {
+    let items = vec!["x"; 2000].join(",");
+    let place = Place::new()
+        .feature("SubstituteInFiles")
+        .with("Octopus.Action.SubstituteInFiles.TargetFiles", "a.txt")
+        .with("L", &items);
+    let text = "#{each a in L}#{each b in L}#{each c in L}#{a}#{b}#{c}#{/each}#{/each}#{/each}";
+    place.write("Acme.Web.1.0.0.zip", zip_of(&[Item::File("a.txt", text)]));
+    let started = std::time::Instant::now();
+    let outcome = place.run(&["deploy-package", "--package=Acme.Web.1.0.0.zip"]);
+    assert_ne!(outcome.code, 0, "{}", outcome.output.len());
+    assert!(outcome.error.contains("a.txt"), "{}", outcome.error);
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
+
 #[test]
 fn e20_a_script_sees_no_variable_of_the_step_in_its_environment() {
     let outcome = with_secret(
