@@ -394,7 +394,7 @@ impl<'a> Plan<'a> {
         if !last.range.is_empty() {
             return last.range.end;
         }
-        items[node.first..=node.last]
+        let end = items[node.first..=node.last]
             .iter()
             .enumerate()
             .map(|(offset, item)| match &item.event {
@@ -412,7 +412,9 @@ impl<'a> Plan<'a> {
                     .max(item.range.end * usize::from(offset > 0 && !item.range.is_empty())),
             })
             .max()
-            .unwrap_or(last.range.end)
+            .unwrap_or(last.range.end);
+        // The line end behind the last line is not part of the node.
+        self.text[..end].trim_end().len().max(node.start)
     }
 
     /// Where a value that is left out ends: behind the sign that it would follow.

@@ -180,6 +180,8 @@ fn a_mapping_or_sequence_takes_yaml() {
     check("- [a, b]\n- c\n", "0", "x: 1\ny: 2", "- x: 1\n  y: 2\n- c\n");
     check("a: 1\n", "", "[z]", "[z]\n");
     check("text\n", "", "x", "x\n");
+    check("? a: |+\n    lit\n...\n", "", "x", "x\n...\n");
+    check("? l: m\n...\n", "", "x", "x\n...\n");
 }
 
 #[test]
@@ -357,8 +359,9 @@ proptest! {
         for (index, value) in values.iter().enumerate() {
             variables.set(paths[(choice.index(paths.len()) + index) % paths.len()], value.as_deref());
         }
-        // What is put in is read back inside; here it must only never fail.
-        replace(&text, &variables, Root::Any).unwrap();
+        // What is put in is read back inside; what cannot be put in is refused, and that is all.
+        let unreadable = matches!(replace(&text, &variables, Root::Any), Err(ReplaceError::Unreadable(_)));
+        prop_assert!(!unreadable);
     }
 
     #[test]
