@@ -240,6 +240,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_value_can_be_read_back(value in "[ -~\\n\\t\u{E9}]{0,40}") {
+            // A template would not come back as it was.
+            let value = value.replace("#{", "");
             let changed = replaced("<r a=''><b/></r>", &[("/r/@a", Some(&value)), ("/r/b", Some(&value))]);
             let document = Document::parse(&changed).unwrap();
             let root = document.document_element().unwrap();
