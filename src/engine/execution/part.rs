@@ -228,10 +228,8 @@ impl Part {
 
 /// The last message of a name.
 fn told(lines: &[String], name: &str) -> Option<ServiceMessage> {
-    let messages = lines.iter().flat_map(|line| service_message::find_all(line));
-    messages
-        .filter(|message| message.name.eq_ignore_ascii_case(name))
-        .last()
+    let mut messages = lines.iter().flat_map(|line| service_message::find_all(line));
+    messages.rfind(|message| message.name.eq_ignore_ascii_case(name))
 }
 
 /// Where the machine made a package, if it says so and it is the right one.
