@@ -117,7 +117,7 @@ async fn create(call: Call, Body(body): Body<NewTask>) -> Answer {
             _ => Vec::new(),
         }
     };
-    let time_limit = match wanted("Timeout").first().or(wanted("MachineTimeout").first()) {
+    let time_limit = match wanted("MachineTimeout").first().or(wanted("Timeout").first()) {
         None => None,
         Some(text) => Some(text.parse().map_err(|error: domain::time::NotATime| {
             Failure(Error::invalid(format!("The argument 'Timeout': {error}")))

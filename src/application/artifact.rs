@@ -179,9 +179,11 @@ impl Upload {
 pub async fn replace(context: &Context, actor: &Actor, upload: Upload) -> Result<Artifact> {
     let Upload { artifact, spool } = upload;
     let file = spool.finish().await?;
+    let mut session = context.database.write().await?;
+    // An upload takes long: it may have been deleted or renamed meanwhile.
+    let artifact = find(&mut session, &artifact.space_id, artifact.id.as_str()).await?;
     let (task, id) = (artifact.server_task_id.as_str(), artifact.id.as_str());
     context.files.artifacts.put(task, id, file).await?;
-    let mut session = context.database.write().await?;
     tell(context, actor, &mut session, &artifact, ("Modified", "filled")).await?;
     session.commit().await?;
     Ok(artifact)

@@ -113,7 +113,9 @@ async fn queue_due_in(context: &Context, space: &SpaceId) -> Result<()> {
     let mut due = Vec::new();
     for policy in &policies {
         let interval = policy.machine_health_check_policy.health_check_interval;
-        let Some(interval) = interval.map(|span| span.0).filter(|span| *span > 0) else {
+        // Below a minute checks would overtake each other.
+        let interval = interval.map(|span| span.0).filter(|span| *span > 0);
+        let Some(interval) = interval.map(|span| span.max(60_000)) else {
             continue;
         };
         let (schedule, due_at) = (format!("health/{}", policy.id), now - now % interval);

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::error::{Error, Result};
 
 /// The folder for files that are not complete, at the top of each volume.
-const INCOMING: &str = ".incoming";
+pub(crate) const INCOMING: &str = ".incoming";
 
 /// How much is handed to the disk at once.
 const PIECE: usize = 1024 * 1024;

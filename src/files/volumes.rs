@@ -67,6 +67,16 @@ impl Files {
         })
     }
 
+    /// The folder for what comes in over the wire, made when it is not there.
+    ///
+    /// # Errors
+    /// When the volume cannot be written.
+    pub fn incoming(&self) -> std::io::Result<PathBuf> {
+        let folder = self.cache.join(crate::spool::INCOMING);
+        std::fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
     /// The folder for what can be made again.
     #[must_use]
     pub fn cache(&self) -> &Path {

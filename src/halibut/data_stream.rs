@@ -123,7 +123,8 @@ impl DataStream {
             Source::Bytes(bytes) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
             Source::File(_) | Source::Received(_) => {
                 let path = self.path().expect("these two sources have a path");
-                Ok(Box::new(tokio::fs::File::open(path).await?))
+                // What was added to it since is not part of it.
+                Ok(Box::new(tokio::fs::File::open(path).await?.take(self.length)))
             }
             Source::Awaited => Err(not_received()),
         }

@@ -83,19 +83,18 @@ pub fn for_new_database(settings: &ServerSettings, folders: &Folders) -> Result<
 /// # Errors
 /// No key at all, or a malformed one.
 pub fn for_existing_database(settings: &ServerSettings, folders: &Folders) -> Result<MasterKey, Failure> {
-    let kept = kept(folders)?;
     if let Some(key) = given(settings)? {
-        if let Some((other, file)) = kept
-            && !key.is(&other)
-        {
-            tracing::warn!(
+        match kept(folders) {
+            Ok(Some((other, file))) if !key.is(&other) => tracing::warn!(
                 "The master key in {} is not the one that was given. The given one is used; the file is left alone.",
                 file.display()
-            );
+            ),
+            Ok(_) => {}
+            Err(failure) => tracing::warn!("The given master key is used. {}", failure.message),
         }
         return Ok(key);
     }
-    kept.map(|(key, _)| key).ok_or_else(|| {
+    kept(folders)?.map(|(key, _)| key).ok_or_else(|| {
         Failure::new(
             ExitCode::MasterKey,
             "The database exists, and no master key was given. Pass the one that it was made with in MASTER_KEY or \

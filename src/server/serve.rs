@@ -1,6 +1,7 @@
 //! `mantle serve`: node, engine, listeners; then the way down (`containers.md` 2.2 steps 11 and 12, 2.7).
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -91,9 +92,28 @@ pub async fn start(settings: &ServerSettings, options: &Serve) -> Result<Running
         .await?;
     let certificate = application::certificate::global(&context.database, &context.keys, clock.now()).await?;
     let identity = Identity::new(certificate.der.clone(), certificate.private_key_pkcs8.to_vec());
-    let (listener, caller, trust) = listen_for_agents(options, &identity)?;
+    let incoming = context.files.incoming().map_err(|error| {
+        Failure::new(
+            ExitCode::Folder,
+            format!("The cache volume cannot be written: {error}."),
+        )
+    })?;
+    let (listener, caller, trust) = listen_for_agents(options, &identity, incoming)?;
     let communications = listener.address();
     tracing::info!("Listening for polling agents on https://{communications}");
+    if let Some(folder) = settings
+        .calamari_folder
+        .as_ref()
+        .filter(|folder| !folder.is_dir())
+    {
+        return Err(Failure::new(
+            ExitCode::Folder,
+            format!(
+                "CALAMARI_FOLDER: there is no folder {}. Mount it, or leave the setting out.",
+                folder.display()
+            ),
+        ));
+    }
     let engine = EngineOptions {
         caller,
         trust,
@@ -138,6 +158,7 @@ pub async fn start(settings: &ServerSettings, options: &Serve) -> Result<Running
 fn listen_for_agents(
     options: &Serve,
     identity: &Identity,
+    incoming: PathBuf,
 ) -> Result<(Listener, Arc<Caller>, Arc<TrustList>), Failure> {
     let unusable = |error: halibut::IdentityError| {
         Failure::new(
@@ -150,6 +171,7 @@ fn listen_for_agents(
     // Only the types of the agents' contracts are read; anything else ends the connection.
     let settings = Settings {
         known_types: contracts::KNOWN_TYPES,
+        spool: halibut::Spool::new(incoming),
         ..Settings::default()
     };
     let caller = Caller::new(identity, Arc::clone(&subscriptions), settings.clone()).map_err(unusable)?;

@@ -4,8 +4,9 @@ use domain::artifact::Artifact;
 use domain::{SpaceId, name_key};
 
 use crate::Result;
-use crate::database::{Row, Session, Value};
+use crate::database::{Row, Session};
 use crate::named::{document_of, document_text};
+use crate::release::any_of;
 
 /// Which artifacts a page is of: `$1` space, `$2` what they are about, `$3` a part of the name, `$4` ids.
 macro_rules! wanted {
@@ -114,25 +115,13 @@ pub async fn page(
     skip: i64,
     take: i64,
 ) -> Result<(Vec<Artifact>, i64)> {
-    let wanted = || -> Vec<Value> {
-        let ids = filter.ids.join(",");
-        vec![
-            space.as_str().into(),
-            filter.regarding.as_str().into(),
-            name_key(&filter.name_part).into(),
-            if ids.is_empty() {
-                String::new()
-            } else {
-                format!(",{ids},")
-            }
-            .into(),
-        ]
-    };
-    let total = session.fetch_one(COUNT, wanted()).await?.integer("total")?;
-    let mut values = wanted();
-    values.extend([take.into(), skip.into()]);
-    let rows = session.fetch_all(PAGE, values).await?;
-    Ok((rows.iter().map(read).collect::<Result<_>>()?, total))
+    let wanted = vec![
+        space.as_str().into(),
+        filter.regarding.as_str().into(),
+        name_key(&filter.name_part).into(),
+        any_of(&filter.ids).into(),
+    ];
+    session.page((COUNT, PAGE), wanted, (skip, take), read).await
 }
 
 fn read(row: &Row) -> Result<Artifact> {

@@ -166,11 +166,7 @@ pub async fn page(
         filter.release_id.as_str().into(),
         any_of(&states).into(),
     ];
-    let total = session.fetch_one(COUNT, filter.clone()).await?.integer("total")?;
-    let mut values = filter;
-    values.extend([take.into(), skip.into()]);
-    let rows = session.fetch_all(PAGE, values).await?;
-    Ok((rows.iter().map(read).collect::<Result<_>>()?, total))
+    session.page((COUNT, PAGE), filter, (skip, take), read).await
 }
 
 /// How many deployments wait or run: of a project, of a release, to an environment. Empty texts do not filter.

@@ -61,18 +61,11 @@ pub async fn page(
     skip: i64,
     take: i64,
 ) -> Result<(Vec<Event>, i64)> {
-    let filter = || {
-        let documents = (0..MOST_DOCUMENTS).map(|at| regarding.get(at).cloned().into());
-        let values: Vec<Value> = std::iter::once(space.map(str::to_string).into())
-            .chain(documents)
-            .collect();
-        values
-    };
-    let total = session.fetch_one(COUNT, filter()).await?.integer("total")?;
-    let mut values = filter();
-    values.extend([take.into(), skip.into()]);
-    let rows = session.fetch_all(PAGE, values).await?;
-    Ok((rows.iter().map(read).collect::<Result<_>>()?, total))
+    let documents = (0..MOST_DOCUMENTS).map(|at| regarding.get(at).cloned().into());
+    let filter: Vec<Value> = std::iter::once(space.map(str::to_string).into())
+        .chain(documents)
+        .collect();
+    session.page((COUNT, PAGE), filter, (skip, take), read).await
 }
 
 /// One event.

@@ -135,11 +135,7 @@ pub async fn page(
         name_key(&filter.version_part).into(),
         any_of(&filter.ids).into(),
     ];
-    let total = session.fetch_one(COUNT, filter.clone()).await?.integer("total")?;
-    let mut values = filter;
-    values.extend([take.into(), skip.into()]);
-    let rows = session.fetch_all(PAGE, values).await?;
-    Ok((rows.iter().map(read).collect::<Result<_>>()?, total))
+    session.page((COUNT, PAGE), filter, (skip, take), read).await
 }
 
 /// Every version of a project with the id of its channel.

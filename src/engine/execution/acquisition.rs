@@ -150,7 +150,14 @@ impl Execution {
                 .wanted(&package.package_id, &package.version, &package.feed_id)
                 .await?
             {
-                Ok(wanted) => packages.push(((package.package_id.clone(), package.version.clone()), wanted)),
+                Ok(mut wanted) => {
+                    if let (None, Some(particular)) = (target, &mut wanted.package) {
+                        // On the Server it is only copied: nothing is saved.
+                        particular.in_parts = false;
+                        particular.others.clear();
+                    }
+                    packages.push(((package.package_id.clone(), package.version.clone()), wanted));
+                }
                 Err(text) => return Ok(Err(Unprepared::Unusable(text))),
             }
         }

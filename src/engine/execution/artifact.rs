@@ -9,13 +9,26 @@ use halibut::DataStream;
 
 use super::Execution;
 use super::script::Ended;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fault;
 use crate::log::output::Output;
 use crate::transport::{Transport, retry};
 
 /// How many files one script may leave.
 const MOST: usize = 1000;
+
+/// Why a file was not collected.
+struct Unfetched {
+    why: String,
+    /// The machine does not answer, nor will it for the next file.
+    is_away: bool,
+}
+
+impl From<String> for Unfetched {
+    fn from(why: String) -> Self {
+        Self { why, is_away: false }
+    }
+}
 
 impl Execution {
     /// Fetches the files that a script named, in their order. A script that is followed a second time, by another executor,
@@ -50,19 +63,32 @@ impl Execution {
             drop(session);
             let shown = self.log.mask().apply(name).into_owned();
             let fetched = match unwanted(path) {
-                Some(why) => Err(why.to_owned()),
+                Some(why) => Err(why.to_owned().into()),
                 None => self.fetch(transport, path, block).await?,
             };
-            match fetched {
+            let kept = match fetched {
                 Ok(file) => {
                     let length = file.length;
-                    self.keep(file, &shown, target, &origin, block).await?;
+                    let kept = self.keep(file, &shown, target, &origin, block).await?;
+                    kept.map(|()| length).map_err(Unfetched::from)
+                }
+                Err(unfetched) => Err(unfetched),
+            };
+            match kept {
+                Ok(length) => {
                     let text = format!("Collected the artifact '{shown}' ({length} bytes)");
                     self.log.info(block, &text)?;
                 }
-                Err(why) => {
+                // Whoever goes on with the task fetches it.
+                Err(_) if self.stop.lost.is_cancelled() => return Err(Error::LeaseLost),
+                Err(Unfetched { why, is_away }) => {
                     let text = format!("The artifact '{shown}' ({path}) was not collected: {why}");
                     self.log.warning(block, &text)?;
+                    if is_away {
+                        let text = "Further artifacts of this script are not asked for.";
+                        self.log.warning(block, text)?;
+                        break;
+                    }
                 }
             }
         }
@@ -75,25 +101,36 @@ impl Execution {
         transport: &dyn Transport,
         path: &str,
         block: &str,
-    ) -> Result<std::result::Result<Spooled, String>> {
+    ) -> Result<std::result::Result<Spooled, Unfetched>> {
         let (either, _guard) = self.stop.either();
         let told = |why: &crate::transport::TransportError| self.log.tried_again(block, "the machine", why);
         let call = || transport.download(path, &either);
         let stream: DataStream = match retry::repeat(self.means.patience, &either, told, call).await {
             Ok(Some(stream)) => stream,
-            Ok(None) => return Ok(Err("there is no such file.".into())),
-            Err(error) => return Ok(Err(error.to_string())),
+            Ok(None) => return Ok(Err("there is no such file.".to_owned().into())),
+            Err(error) => {
+                return Ok(Err(Unfetched {
+                    is_away: error.is_passing(),
+                    why: error.to_string(),
+                }));
+            }
         };
         let reader = match stream.reader().await {
             Ok(reader) => reader,
-            Err(error) => return Ok(Err(format!("it cannot be read: {error}."))),
+            Err(error) => return Ok(Err(format!("it cannot be read: {error}.").into())),
         };
-        let spool = self.context.files.artifacts.spool().await?;
-        match spool.fill_from(reader).await {
-            Ok(file) => Ok(Ok(file)),
-            Err(error @ files::Error::TooLarge { .. }) => Ok(Err(error.to_string())),
-            Err(error) => Err(error.into()),
-        }
+        let stored = async {
+            self.context
+                .files
+                .artifacts
+                .spool()
+                .await?
+                .fill_from(reader)
+                .await
+        };
+        Ok(stored
+            .await
+            .map_err(|error: files::Error| error.to_string().into()))
     }
 
     async fn keep(
@@ -103,7 +140,7 @@ impl Execution {
         target: Option<&Target>,
         origin: &str,
         block: &str,
-    ) -> Result<()> {
+    ) -> Result<std::result::Result<(), String>> {
         let number = storage::counter::next(&self.context.database, ArtifactId::KIND).await?;
         let artifact = Artifact {
             id: ArtifactId::numbered(number),
@@ -116,12 +153,16 @@ impl Execution {
         };
         let artifacts = &self.context.files.artifacts;
         let (task, id) = (self.task.as_str(), artifact.id.as_str());
-        artifacts.put(task, id, file).await?;
-        fault::point(fault::ARTIFACT_STORED);
-        if !self.journal.artifact(&artifact, origin).await? {
-            artifacts.delete(task, id).await?;
+        if let Err(error) = artifacts.put(task, id, file).await {
+            return Ok(Err(error.to_string()));
         }
-        Ok(())
+        fault::point(fault::ARTIFACT_STORED);
+        if !self.journal.artifact(&artifact, origin).await?
+            && let Err(error) = artifacts.delete(task, id).await
+        {
+            tracing::warn!(%error, "a second copy of an artifact stays on its volume");
+        }
+        Ok(Ok(()))
     }
 }
 

@@ -48,11 +48,11 @@ impl Differences {
     /// # Errors
     /// When a package cannot be read or the volume not be written.
     pub async fn delta(&self, basis: &Version, new: &Version) -> io::Result<Option<PathBuf>> {
-        let (basis, new) = (basis.clone(), new.clone());
+        let (folder, basis, new) = (self.folder.clone(), basis.clone(), new.clone());
         let made = self.kept(format!("{}-{}.delta", basis.sha1, new.sha1), move |delta| {
             let whole = fs::metadata(&new.file)?.len();
             if whole >= SMALLEST_PACKAGE {
-                write(&basis, &new, delta)?;
+                write(&folder, &basis, &new, delta)?;
             }
             if !is_worth_it(delta.metadata()?.len(), whole) {
                 // An empty file says that it was not worth it.
@@ -134,9 +134,13 @@ impl Differences {
                 return Ok(path);
             }
             fs::create_dir_all(&folder)?;
-            let mut made = tempfile::NamedTempFile::new_in(&folder)?;
+            // Readable for the group, as all on the volumes: another uid may go on with them.
+            let readable = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o664);
+            let mut made = tempfile::Builder::new()
+                .permissions(readable)
+                .tempfile_in(&folder)?;
             make(made.as_file_mut())?;
-            make_room(&folder, made.as_file().metadata()?.len())?;
+            make_room(&folder, made.path())?;
             made.persist(&path).map_err(|error| error.error)?;
             Ok(path)
         });
@@ -148,8 +152,8 @@ fn is_worth_it(length: u64, whole: u64) -> bool {
     length * 100 < whole * WORTH_IT
 }
 
-fn write(basis: &Version, new: &Version, delta: &mut File) -> io::Result<()> {
-    let mut signature = tempfile::tempfile()?;
+fn write(folder: &Path, basis: &Version, new: &Version, delta: &mut File) -> io::Result<()> {
+    let mut signature = tempfile::tempfile_in(folder)?;
     let mut records = BufWriter::new(&mut signature);
     build_signature(File::open(&basis.file)?, &mut records, &SignatureForm::default())
         .map_err(io::Error::other)?;
@@ -162,8 +166,8 @@ fn write(basis: &Version, new: &Version, delta: &mut File) -> io::Result<()> {
     commands.flush()
 }
 
-/// Removes the oldest deltas until another of this length fits.
-fn make_room(folder: &Path, length: u64) -> io::Result<()> {
+/// Removes the oldest until there is room for what was just made.
+fn make_room(folder: &Path, made: &Path) -> io::Result<()> {
     let mut kept = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -175,8 +179,8 @@ fn make_room(folder: &Path, length: u64) -> io::Result<()> {
         ));
     }
     kept.sort();
-    let mut taken = kept.iter().map(|(_, length, _)| length).sum::<u64>() + length;
-    for (_, length, path) in kept {
+    let mut taken = kept.iter().map(|(_, length, _)| length).sum::<u64>();
+    for (_, length, path) in kept.into_iter().filter(|(.., path)| path != made) {
         if taken <= MOST_ROOM {
             break;
         }

@@ -12,7 +12,7 @@ use super::look::Machine;
 use super::preparation::{Preparation, Unprepared, Wanted, size, unprepared};
 use super::script_body::quote;
 use crate::error::Result;
-use crate::transport::retry;
+use crate::transport::{TransportError, retry};
 
 impl Preparation<'_> {
     /// Lets the machine make a package of what it has: of an older version and a delta, or of all its packages and the chunks
@@ -43,6 +43,7 @@ impl Preparation<'_> {
         let delta = match both {
             Some((there, basis)) => match differences.delta(basis, &new).await {
                 Ok(delta) => delta.map(|file| Part {
+                    task: self.task.to_owned(),
                     title: "delta",
                     command: format!(
                         "apply-delta --basisFileName={} --fileHash={}",
@@ -86,6 +87,7 @@ impl Preparation<'_> {
             Err(error) => return self.not_made(wanted, &error.to_string()),
         };
         let question = Part {
+            task: self.task.to_owned(),
             title: "manifest",
             command: "find-chunks".to_owned(),
             files: vec![("manifestFileName", manifest.clone())],
@@ -103,6 +105,7 @@ impl Preparation<'_> {
         };
         match differences.bundle(new, &manifest, selection).await {
             Ok(bundle) => Ok(Ok(bundle.map(|bundle| Part {
+                task: self.task.to_owned(),
                 title: "chunks",
                 command: "apply-chunks".to_owned(),
                 files: vec![("manifestFileName", manifest), ("bundleFileName", bundle)],
@@ -154,19 +157,31 @@ impl Preparation<'_> {
     ) -> Result<std::result::Result<Option<Vec<String>>, Unprepared>> {
         let (epoch, count) = self.look;
         for (option, file) in &part.files {
-            let Ok(stream) = DataStream::from_file(file).await else {
+            let (Ok(stream), Ok(_)) = (DataStream::from_file(file).await, std::fs::File::open(file)) else {
                 return Ok(Ok(None));
             };
             let place = part.place(wanted, option);
             let send = || self.transport.upload(&place, &stream, self.cancel);
             if let Err(error) = retry::repeat(self.patience, self.cancel, |why| self.tell(why), send).await {
-                return Ok(Err(unprepared(self.machine, error)));
+                return self.not_handed_over(wanted, error);
             }
         }
         let name = format!("{} {epoch} {count} {}", part.command, wanted.place);
         match self.ask(&name, &part.script(runner, wanted)).await {
             Ok((lines, _)) => Ok(Ok(Some(lines))),
-            Err(error) => Ok(Err(unprepared(self.machine, error))),
+            Err(error) => self.not_handed_over(wanted, error),
+        }
+    }
+
+    /// What the machine refuses, or takes too long for, is told, and the whole package goes.
+    fn not_handed_over<T>(
+        &self,
+        wanted: &Wanted,
+        error: TransportError,
+    ) -> Result<std::result::Result<Option<T>, Unprepared>> {
+        match error {
+            TransportError::Refused(why) => self.not_made(wanted, &why),
+            error => Ok(Err(unprepared(self.machine, error))),
         }
     }
 
@@ -183,6 +198,8 @@ impl Preparation<'_> {
 
 /// What is sent so that a machine makes a package, and how it does.
 struct Part {
+    /// Two tasks may bring one package to one machine, each with files of its own.
+    task: String,
     /// For people.
     title: &'static str,
     /// The command of the runner, without the options for the files.
@@ -205,7 +222,12 @@ impl Part {
 
     /// Where a file goes, below the agent's home.
     fn place(&self, wanted: &Wanted, option: &str) -> String {
-        format!("{}.{}", wanted.place, option.trim_end_matches("FileName"))
+        format!(
+            "{}.{}.{}",
+            wanted.place,
+            self.task,
+            option.trim_end_matches("FileName")
+        )
     }
 
     /// Runs the command and removes what was sent.

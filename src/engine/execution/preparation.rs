@@ -212,8 +212,11 @@ impl Preparation<'_> {
                 break;
             }
             if tokio::time::Instant::now() > deadline {
+                if let Err(error) = self.transport.stop(&ticket, after, cancel).await {
+                    tracing::info!(machine = self.machine, %error, "a script could not be told to stop");
+                }
                 return Err(TransportError::Refused(
-                    "The look at the machine did not end within ten minutes.".into(),
+                    "A short script of the Server did not end within ten minutes.".into(),
                 ));
             }
             tokio::select! {

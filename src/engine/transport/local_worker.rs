@@ -360,10 +360,11 @@ fn gone(ticket: &ScriptTicket, exit_code: i32) -> ScriptStatus {
     }
 }
 
+/// For the Server's user and group: the next container may run under another uid of the group.
 async fn private_folder(folder: &Path) -> std::io::Result<()> {
     tokio::fs::DirBuilder::new()
         .recursive(true)
-        .mode(0o700)
+        .mode(0o770)
         .create(folder)
         .await
 }

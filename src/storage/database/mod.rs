@@ -241,8 +241,11 @@ impl Database {
         })?;
         sqlx::query("vacuum into $1").bind(target).execute(writer).await?;
         let as_the_database = std::fs::metadata(path).map_err(|error| failed(path, error))?;
-        std::fs::set_permissions(&unfinished, as_the_database.permissions())
-            .and_then(|()| std::fs::File::open(&unfinished))
+        // Some volumes know no rights; the copy is whole without them.
+        if let Err(error) = std::fs::set_permissions(&unfinished, as_the_database.permissions()) {
+            tracing::info!(%error, "the copy of the database keeps its own rights");
+        }
+        std::fs::File::open(&unfinished)
             .and_then(|file| file.sync_all())
             .map_err(|error| failed(&unfinished, error))?;
         std::fs::rename(&unfinished, &copy).map_err(|error| failed(&copy, error))?;

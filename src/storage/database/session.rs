@@ -140,6 +140,25 @@ impl Session {
         Ok(())
     }
 
+    /// A page of rows and how many there are in all: both statements take the filter's values, the one of the page also
+    /// the limit and the offset, as the last two.
+    ///
+    /// # Errors
+    /// When the database fails, or a row cannot be read.
+    pub(crate) async fn page<T>(
+        &mut self,
+        (count, page): (&'static str, &'static str),
+        filter: Vec<Value>,
+        (skip, take): (i64, i64),
+        read: impl Fn(&Row) -> Result<T>,
+    ) -> Result<(Vec<T>, i64)> {
+        let total = self.fetch_one(count, filter.clone()).await?.integer("total")?;
+        let mut values = filter;
+        values.extend([take.into(), skip.into()]);
+        let rows = self.fetch_all(page, values).await?;
+        Ok((rows.iter().map(read).collect::<Result<_>>()?, total))
+    }
+
     /// Asks the engine whether it understands a statement, without running it. PostgreSQL is told types only where it
     /// cannot find them out; when a statement runs, each value brings its type.
     ///

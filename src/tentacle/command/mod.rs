@@ -32,7 +32,7 @@ const EVERYWHERE: [OptionRow; 5] = [
     OptionRow::flag(&["nologo"], "accepted, without effect"),
     OptionRow::flag(&["noconsolelogging"], "accepted, without effect"),
     OptionRow::flag(&["console"], "accepted, without effect"),
-    OptionRow::flag(&["noninteractive"], "accepted, without effect"),
+    OptionRow::flag(&["noninteractive"], "the agent does not end at ENTER"),
 ];
 
 /// What a command works with.

@@ -58,7 +58,8 @@ fn run(context: &Context, options: &Options) -> Result<(), Failure> {
             LogFile::open(&home).map_err(|error| Failure::of_file("open the log in", &home, &error))?;
         output.with_file(file)
     };
-    let is_interactive = !options.flag("noninteractive") && !context.surroundings.is_container;
+    let is_interactive =
+        !options.flag("noninteractive") && !context.surroundings.is_container && !is_in_background();
     let options = agent_options(context, &mut configuration, &settings, &output)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -68,6 +69,14 @@ fn run(context: &Context, options: &Options) -> Result<(), Failure> {
     // a blocked file system must not hold up the end
     runtime.shutdown_timeout(Duration::from_millis(200));
     ended
+}
+
+/// A job in the background that reads its terminal is stopped by the kernel.
+fn is_in_background() -> bool {
+    use std::io::IsTerminal as _;
+    let input = std::io::stdin();
+    input.is_terminal()
+        && rustix::termios::tcgetpgrp(&input).is_ok_and(|group| group != rustix::process::getpgrp())
 }
 
 async fn serve(options: AgentOptions, output: Output, is_interactive: bool) -> Result<(), Failure> {

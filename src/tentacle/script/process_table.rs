@@ -93,9 +93,12 @@ impl Children {
                 return true;
             }
             was_empty = alive.is_empty();
-            let running: Vec<i32> = alive.iter().copied().filter(|pid| stopped.insert(*pid)).collect();
+            let mut running: Vec<i32> = alive.iter().copied().filter(|pid| stopped.insert(*pid)).collect();
+            // parents first: a shell with job control goes on when its child is stopped
+            running.sort_unstable_by_key(|pid| (*pid != leader, *pid));
             if !running.is_empty() && Instant::now() < give_up {
                 signal_all(&running, Signal::STOP);
+                tokio::task::yield_now().await;
                 // whom they started meanwhile is stopped before any of them is killed
                 continue;
             }
