@@ -92,6 +92,9 @@ async fn content(stack: &Stack, artifact: &Value) -> Vec<u8> {
     let disposition = answer.headers()["content-disposition"].to_str();
     assert!(disposition.is_ok_and(|text| text.starts_with("attachment;")));
     let policy = answer.headers()["content-security-policy"].to_str();
-    assert!(policy.as_ref().is_ok_and(|text| text.contains("sandbox")), "{policy:?}");
+    assert!(
+        policy.as_ref().is_ok_and(|text| text.contains("sandbox")),
+        "{policy:?}"
+    );
     answer.bytes().await.expect("the content").to_vec()
 }
