@@ -145,11 +145,17 @@ fn passes(error: &io::Error) -> bool {
 }
 
 fn replace_once(path: &Path, content: &[u8]) -> io::Result<()> {
-    let real = std::fs::canonicalize(path)?;
-    let metadata = std::fs::metadata(&real)?;
+    let metadata = std::fs::symlink_metadata(path)?;
+    let (real, metadata) = if metadata.is_symlink() {
+        let real = std::fs::canonicalize(path)?;
+        let metadata = std::fs::metadata(&real)?;
+        (real, metadata)
+    } else {
+        (path.to_owned(), metadata)
+    };
     // Who may not write to a file may not replace it either.
     let mut existing = OpenOptions::new().write(true).open(&real)?;
-    let folder = real.parent().unwrap_or(Path::new("/"));
+    let folder = real.parent().unwrap_or(Path::new(""));
     let temporary = folder.join(format!(".{}.tmp", uuid::Uuid::new_v4().simple()));
     if metadata.nlink() == 1
         && let Ok(file) = OpenOptions::new().write(true).create_new(true).open(&temporary)

@@ -7,7 +7,7 @@ use crate::template::{
     Argument, Body, Branch, Condition, Construct, Expression, Kind, Piece, Side, Step, Sum, Symbol, Template,
     Term,
 };
-use crate::text::{before_construct, unescape};
+use crate::text::{before_construct, index, unescape};
 
 /// Blocks nested deeper than this stay as they were written.
 const DEEPEST: usize = 100;
@@ -48,7 +48,10 @@ pub(crate) fn symbol(template: &Template, symbol: &Symbol) -> String {
                 path.push('.');
                 path.push_str(&name.written);
             }
-            Step::Index(index) => path.push_str(&format!("[{}]", index.written)),
+            Step::Index(name) => path.push_str(&format!("[{}]", name.written)),
+            Step::Written(range) => {
+                path.push_str(&format!("[{}]", index(&template.text[range.clone()])));
+            }
             Step::Computed(at) => {
                 path.push_str(&format!(
                     "[#{{{}}}]",

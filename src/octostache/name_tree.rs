@@ -2,6 +2,7 @@
 
 use crate::character::Name;
 use crate::template::{Step, Template};
+use crate::text;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -42,7 +43,7 @@ impl NameTree {
 
     /// Sets the text of the variable that is at this place in the collection. Where two names meet, the later place wins.
     pub(crate) fn set(&mut self, place: usize, name: &str, text: Option<&str>) {
-        let Some((_, symbol)) = Template::path(name) else {
+        let Some((template, symbol)) = Template::path(name) else {
             return;
         };
         if symbol.steps.iter().any(|step| matches!(step, Step::Computed(_))) {
@@ -53,6 +54,10 @@ impl NameTree {
             node = match step {
                 Step::Name(name) => node.children.enter(name, None),
                 Step::Index(index) => node.indexes.enter(index, Some(&index.written)),
+                Step::Written(range) => {
+                    let index = Name::new(text::index(&template.text[range.clone()]));
+                    node.indexes.enter(&index, Some(&index.written))
+                }
                 Step::Computed(_) => node,
             };
         }

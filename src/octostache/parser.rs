@@ -18,6 +18,8 @@ pub(crate) type Placed<T> = Vec<(usize, T)>;
 
 pub(crate) struct Parser<'a> {
     pub(crate) text: &'a str,
+    /// Every `#{`, in order.
+    starts: Vec<Start>,
     /// What stands at each `#{`, by its number from the start of the text; none before it was looked at.
     found: Vec<Option<Found>>,
     /// For each byte of the text the number of the `#{` there, plus one.
@@ -25,6 +27,15 @@ pub(crate) struct Parser<'a> {
     /// For each byte of the text the place of the `]` that closes the `[` there; 0 for none.
     brackets: OnceCell<Vec<usize>>,
     escaped_quotes: OnceCell<Vec<usize>>,
+}
+
+/// A `#{`.
+struct Start {
+    position: usize,
+    /// Where the hashes before it begin.
+    hashes: usize,
+    /// Where a text ends that reaches these hashes.
+    text_end: usize,
 }
 
 /// What stands at a `#{`.
@@ -50,6 +61,7 @@ impl<'a> Parser<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         Self {
             text,
+            starts: Vec::new(),
             found: Vec::new(),
             numbers: Vec::new(),
             brackets: OnceCell::new(),
@@ -59,14 +71,11 @@ impl<'a> Parser<'a> {
 
     /// Finds the construct at each `#{`, the last one first.
     pub(crate) fn recognise(&mut self) {
-        let starts: Vec<usize> = self
-            .text
-            .match_indices("#{")
-            .map(|(position, _)| position)
-            .collect();
+        self.find_starts();
         self.numbers = vec![0; self.text.len() + 1];
-        self.found.resize_with(starts.len(), || None);
-        for (number, position) in starts.into_iter().enumerate().rev() {
+        self.found.resize_with(self.starts.len(), || None);
+        for number in (0..self.starts.len()).rev() {
+            let position = self.starts[number].position;
             let (construct, index_symbol) = match self.opening(position) {
                 // Most of what no construct begins with is known by its first character.
                 Ok(inside) if !self.may_begin(inside) => (Err(inside), Err(inside)),
@@ -82,8 +91,9 @@ impl<'a> Parser<'a> {
                 }
             };
             let next = construct.as_ref().ok().map(|construct| construct.end);
-            let body_ends = [Block::If, Block::Unless, Block::Plain].map(|block| match next {
-                Some(next) if !self.stops(position, block) => self.body_end(next, block),
+            let beyond = next.map(|next| self.body_ends(self.text_end_from(number + 1, next)));
+            let body_ends = [Block::If, Block::Unless, Block::Plain].map(|block| match beyond {
+                Some(ends) if !self.stops(position, block) => ends[block as usize],
                 _ => position,
             });
             self.found[number] = Some(Found {
@@ -107,8 +117,41 @@ impl<'a> Parser<'a> {
             .is_some_and(|first| first == '|' || is_name_character(first))
     }
 
+    /// Where texts end is found once for each `#{`: many constructs may end before the same long text.
+    fn find_starts(&mut self) {
+        let mut after = self.text.len();
+        for (position, _) in self.text.rmatch_indices("#{") {
+            let hashes = self.text[..position].trim_end_matches('#').len();
+            // What these hashes mean depends on no more than the character after the brace.
+            let beyond = self.text[position + 2..].chars().next().map_or(0, char::len_utf8);
+            if text::text_end(&self.text[..position + 2 + beyond], hashes) == position {
+                after = position;
+            }
+            self.starts.push(Start {
+                position,
+                hashes,
+                text_end: after,
+            });
+        }
+        self.starts.reverse();
+    }
+
     pub(crate) fn text_end(&self, position: usize) -> usize {
-        text::text_end(self.text, position)
+        self.text_end_from(0, position)
+    }
+
+    /// The same; no `#{` of a lower number than this is at the position or beyond, and mostly the one of this number is next.
+    fn text_end_from(&self, number: usize, position: usize) -> usize {
+        let later = &self.starts[number..];
+        let next = match later.first() {
+            Some(start) if start.position >= position => 0,
+            _ => later.partition_point(|start| start.position < position),
+        };
+        match later.get(next) {
+            Some(start) if position <= start.hashes => start.text_end,
+            Some(_) => text::text_end(self.text, position),
+            None => self.text.len(),
+        }
     }
 
     pub(crate) fn construct_end(&self, position: usize) -> Result<usize, usize> {
@@ -122,7 +165,7 @@ impl<'a> Parser<'a> {
     /// The constructs and the symbols of computed indexes, each with its position, in order.
     pub(crate) fn into_parts(self) -> (Placed<Construct>, Placed<Symbol>) {
         let positions = self.numbers.iter().enumerate().filter(|(_, number)| **number > 0);
-        let (mut constructs, mut symbols) = (Vec::new(), Vec::new());
+        let (mut constructs, mut symbols) = (Vec::with_capacity(self.found.len()), Vec::new());
         for ((position, _), found) in positions.zip(self.found) {
             let Some(found) = found else { continue };
             constructs.extend(found.construct.ok().map(|construct| (position, construct)));
@@ -225,9 +268,12 @@ impl<'a> Parser<'a> {
 
     /// The end of a body that begins here: the `#{` at which it stops, or the end of the text.
     fn body_end(&self, start: usize, block: Block) -> usize {
-        let position = self.text_end(start);
+        self.body_ends(self.text_end(start))[block as usize]
+    }
+
+    fn body_ends(&self, position: usize) -> [usize; 3] {
         self.found(position)
-            .map_or(position, |found| found.body_ends[block as usize])
+            .map_or([position; 3], |found| found.body_ends)
     }
 
     fn stops(&self, position: usize, block: Block) -> bool {
@@ -473,19 +519,19 @@ impl<'a> Parser<'a> {
         if close == 0 {
             return Err(self.text.len());
         }
-        let written = &self.text[inside.min(close)..close];
-        let mut index = String::with_capacity(written.len());
-        let mut after_bracket = false;
-        for character in written.chars() {
-            if after_bracket && is_blank(character) {
-                continue;
-            }
-            after_bracket = character == '[';
-            index.push(character);
-        }
-        Ok((Step::Index(Name::new(index)), close + 1))
+        let written = inside.min(close)..close;
+        // Constructs in each other's brackets would hold the same long text many times over.
+        let next = self
+            .starts
+            .partition_point(|start| start.position < written.start);
+        let step = match self.starts.get(next) {
+            Some(start) if start.position < close => Step::Written(written),
+            _ => Step::Index(Name::new(text::index(&self.text[written]))),
+        };
+        Ok((step, close + 1))
     }
 
+    /// For each `[` the `]` that closes it.
     fn brackets(&self) -> &[usize] {
         self.brackets.get_or_init(|| {
             let mut open = Vec::new();
@@ -522,19 +568,19 @@ impl<'a> Parser<'a> {
     }
 
     pub(crate) fn keyword_any_case(&self, start: usize, word: &str) -> Result<usize, usize> {
-        self.matching(start, word, |found, wanted| found.eq_ignore_ascii_case(&wanted))
+        self.matching(start, word, u8::eq_ignore_ascii_case)
     }
 
-    fn matching(&self, start: usize, word: &str, same: fn(char, char) -> bool) -> Result<usize, usize> {
-        let mut position = start;
-        let mut text = self.text[start..].chars();
-        for wanted in word.chars() {
-            match text.next() {
-                Some(found) if same(found, wanted) => position += found.len_utf8(),
-                _ => return Err(position),
-            }
+    /// The word is ASCII, so that a place where it differs is the beginning of a character.
+    fn matching(&self, start: usize, word: &str, same: fn(&u8, &u8) -> bool) -> Result<usize, usize> {
+        let text = &self.text.as_bytes()[start..];
+        let pairs = text.iter().zip(word.as_bytes());
+        let equal = pairs.take_while(|(found, wanted)| same(found, wanted)).count();
+        if equal == word.len() {
+            Ok(start + equal)
+        } else {
+            Err(start + equal)
         }
-        Ok(position)
     }
 
     pub(crate) fn blanks(&self, start: usize) -> usize {

@@ -8,6 +8,7 @@ use crate::explanation::{Explanation, Read};
 use crate::json::{self, Json};
 use crate::run::Run;
 use crate::template::{Step, Symbol, Template};
+use crate::text;
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -83,6 +84,10 @@ impl Run<'_> {
                 Step::Index(name) => Walk {
                     named: false,
                     name: Cow::Borrowed(name),
+                },
+                Step::Written(range) => Walk {
+                    named: false,
+                    name: Cow::Owned(Name::new(text::index(&template.text[range.clone()]))),
                 },
                 Step::Computed(at) => {
                     self.deeper()?;

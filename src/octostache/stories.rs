@@ -270,10 +270,28 @@ fn unclosed_blocks_and_nested_braces_are_read_in_linear_time() {
             started.elapsed()
         );
     }
+    for (opened, closed) in [("#{a[", "]}"), ("#{a[x", "]}"), ("#{a[x", "]")] {
+        let text = opened.repeat(50_000) + "b" + &closed.repeat(50_000);
+        Template::parse_keep_going(&text);
+        drop(evaluate(&text, &collection(&[("a", "1")])));
+    }
     let nested = "#{if a}".repeat(10_000) + &"#{/if}".repeat(10_000);
     assert_eq!(
         evaluate(&nested, &collection(&[("a", "1")])),
         Err(EvaluationError::TooDeep(Limits::default().depth))
+    );
+}
+
+#[test]
+fn an_index_may_hold_what_would_be_a_construct_elsewhere() {
+    let variables = collection(&[("A[x #{B]", "one"), ("B", "two")]);
+    assert_eq!(
+        evaluate("#{A[x #{B]}", &variables).expect("an answer").value,
+        "one"
+    );
+    assert_eq!(
+        evaluate("#{C[[ x #{B]]}", &variables).expect("an answer").value,
+        "#{C[[x #{B]]}"
     );
 }
 

@@ -277,6 +277,8 @@ pub(crate) struct Symbol {
 pub(crate) enum Step {
     Name(Name),
     Index(Name),
+    /// The same, as it stands in the text, where a `#{` is in it.
+    Written(Range<usize>),
     /// An index named by the symbol of the substitution at this position.
     Computed(usize),
 }

@@ -1,5 +1,7 @@
 //! Text between constructs: where it ends, and what doubled hashes in it mean ("Variable templates" 2).
 
+use crate::character::is_blank;
+
 /// Where the text that begins here ends: at a `#{` that is not escaped, or at the end.
 pub(crate) fn text_end(text: &str, start: usize) -> usize {
     let mut position = start;
@@ -33,6 +35,20 @@ pub(crate) fn unescape(mut text: &str, followed_by_construct: bool, output: &mut
 /// Whether a `#{` that is not the end of the text stands here.
 pub(crate) fn before_construct(text: &str, position: usize) -> bool {
     text[position..].starts_with("#{") && text.len() > position + 2
+}
+
+/// What is written in brackets as an index: without the blanks after a bracket.
+pub(crate) fn index(written: &str) -> String {
+    let mut index = String::with_capacity(written.len());
+    let mut after_bracket = false;
+    for character in written.chars() {
+        if after_bracket && is_blank(character) {
+            continue;
+        }
+        after_bracket = character == '[';
+        index.push(character);
+    }
+    index
 }
 
 /// How many bytes a hash and what it escapes take, and what they mean when not themselves; none for the beginning of a

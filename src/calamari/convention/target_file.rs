@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::glob;
 use crate::runner::Runner;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// The patterns in a variable, one a line.
@@ -30,7 +31,7 @@ pub(super) fn find(runner: &Runner, folder: &Path, pattern: &str) -> Result<Vec<
         .map(str::trim)
         .filter(|path| !path.is_empty())
         .map(|path| folder.join(path));
-    let mut files = Vec::new();
+    let (mut files, mut known) = (Vec::new(), HashSet::new());
     for folder in std::iter::once(folder.to_owned()).chain(additional) {
         let found = glob::find(&folder, pattern)?;
         if found.left_the_folder {
@@ -41,7 +42,7 @@ pub(super) fn find(runner: &Runner, folder: &Path, pattern: &str) -> Result<Vec<
         }
         for file in found.files {
             // An absolute pattern finds the same from everywhere.
-            if !files.contains(&file) {
+            if known.insert(file.clone()) {
                 files.push(file);
             }
         }

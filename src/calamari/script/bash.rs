@@ -52,12 +52,29 @@ pub(super) fn text(
     }
     // With case, as in the original.
     if variables.text("Octopus.Action.Script.SuppressEnvironmentLogging")? != "True" {
-        text.push_str("__octopus_environment\n");
+        text.push_str(&environment());
     }
     // The script takes the shell as it is: `exit`, `set -e` and `$1` act as in a plain script.
     let name = quoted(&script.to_string_lossy());
     text.push_str(&format!("source {name} {}\n", parameters.replace("\r\n", "\n")));
     Ok(text)
+}
+
+/// Prints what is told of the machine.
+fn environment() -> String {
+    let system = rustix::system::uname();
+    let names = [
+        system.sysname(),
+        system.nodename(),
+        system.release(),
+        system.version(),
+        system.machine(),
+    ];
+    let names = names.map(|name| name.to_string_lossy());
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let host = quoted(&system.nodename().to_string_lossy());
+    let system = quoted(&format!("{} GNU/Linux", names.join(" ")));
+    format!("__octopus_environment {system} {host} {processors}\n")
 }
 
 /// A text as one word of bash. Bash has no way to hold NUL, which is left out.
