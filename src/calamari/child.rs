@@ -2,7 +2,7 @@
 
 use crate::interruption::Interruption;
 use crate::log::{ChildText, Log, Stream};
-use crate::service_message::ServiceMessage;
+use crate::service_message::{MARKER, ServiceMessage};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Pid;
 use std::io::Read;
@@ -140,6 +140,8 @@ struct Forwarder<'a> {
     pending: Vec<u8>,
     /// The beginning of the line was passed on already.
     begun: bool,
+    /// A message whose closing bracket has not come yet.
+    open: String,
 }
 
 impl<'a> Forwarder<'a> {
@@ -150,6 +152,7 @@ impl<'a> Forwarder<'a> {
             found,
             pending: Vec::new(),
             begun: false,
+            open: String::new(),
         }
     }
 
@@ -203,13 +206,17 @@ impl<'a> Forwarder<'a> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         self.begun = false;
         self.note_error_output(line);
+        let mut warnings = Vec::new();
+        if let Some(message) = self.ended_message(line) {
+            warnings.extend(self.understand(&message).err());
+        }
         if !line.windows(2).any(|pair| pair == b"##") {
-            return self.log.child(self.stream, &[ChildText::Masked(line)], true);
+            self.log.child(self.stream, &[ChildText::Masked(line)], true);
+            return self.warn(warnings);
         }
         let text = String::from_utf8_lossy(line);
         let mut parts = Vec::new();
         let mut position = 0;
-        let mut warnings = Vec::new();
         for found in ServiceMessage::find(&text) {
             let written = &text[found.place.clone()];
             let keep = match &found.message {
@@ -238,10 +245,32 @@ impl<'a> Forwarder<'a> {
         }
         parts.push(ChildText::Masked(&text.as_bytes()[position..]));
         self.log.child(self.stream, &parts, true);
+        self.warn(warnings);
+    }
+
+    fn warn(&self, warnings: Vec<String>) {
         for warning in warnings.into_iter().filter(|_| self.stream == Stream::Output) {
             self.log.warning(&warning);
             self.log.default_mode();
         }
+    }
+
+    /// The message that began on an earlier line and ends on this one: `base64` wraps what it prints. The lines themselves
+    /// are shown as they come, and half a message swallows nothing: the next marker ends the waiting.
+    fn ended_message(&mut self, line: &[u8]) -> Option<ServiceMessage> {
+        let text = String::from_utf8_lossy(line);
+        let opened = ServiceMessage::open(&text);
+        if self.open.is_empty() || text.contains(MARKER) || self.open.len() + line.len() > LONGEST_LINE {
+            self.open.clear();
+            self.open.push_str(opened.unwrap_or_default());
+            return None;
+        }
+        let Some(end) = text.find(']') else {
+            self.open.push_str(&text);
+            return None;
+        };
+        let whole = std::mem::take(&mut self.open) + &text[..=end];
+        ServiceMessage::find(&whole).pop()?.message
     }
 
     /// Applies what concerns the runner itself. Messages on standard error mean nothing.

@@ -23,7 +23,8 @@ pub struct Found {
     pub message: Option<ServiceMessage>,
 }
 
-const MARKER: &str = "##octopus";
+/// What every message begins with.
+pub(crate) const MARKER: &str = "##octopus";
 
 impl ServiceMessage {
     /// A message with these attributes.
@@ -67,6 +68,12 @@ impl ServiceMessage {
             position = end + 1;
         }
         found
+    }
+
+    /// The beginning of a message that does not end on this line.
+    pub(crate) fn open(line: &str) -> Option<&str> {
+        let begun = &line[line.rfind(MARKER)?..];
+        (!begun.contains(']')).then_some(begun)
     }
 
     /// Reads what stands between the marker and the closing bracket.

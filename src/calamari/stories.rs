@@ -393,6 +393,33 @@ fn a_package_that_is_there_already_is_not_deployed_again_when_the_step_says_so()
 }
 
 #[test]
+fn a_message_may_go_on_over_lines_and_half_a_message_swallows_nothing() {
+    let outcome = Workspace::new().deploy(
+        "Acme.Web.1.2.3.zip",
+        &[
+            (
+                "PreDeploy.sh",
+                "value=$(printf 'a long value' | base64 -w 6)\n\
+                 echo \"##octopus[setVariable name='V3JhcHBlZA==' value='$value']\"\n\
+                 printf '##octopus[setVariable name=\"WA==\"\\nplain\\n##octopus[setVariable name=\"WQ==\" value=\"Mg==\"]\\n'",
+            ),
+            (
+                "Deploy.sh",
+                "echo \"W=[$(get_octopusvariable Wrapped)] X=[$(get_octopusvariable X)] Y=[$(get_octopusvariable Y)]\"",
+            ),
+        ],
+    );
+    assert_eq!(outcome.code, 0, "{}", outcome.error);
+    for expected in ["\nplain\n", "W=[a long value] X=[] Y=[2]"] {
+        assert!(
+            outcome.output.contains(expected),
+            "{expected}\n{}",
+            outcome.output
+        );
+    }
+}
+
+#[test]
 fn a_script_that_fails_fails_the_step_and_deploy_failed_runs() {
     for (script, says) in [
         ("exit 3", "non-zero exit code: 3"),

@@ -446,6 +446,33 @@ fn a_pattern_that_never_ends_is_stopped() {
 }
 
 #[test]
+fn filters_answer_as_dotnet_does() {
+    let answer = |filter: &str, input: &str| value(&format!("#{{In | {filter}}}"), &[("In", input)]);
+    // A condition in a pattern: a group that has matched, or what comes next.
+    assert_eq!(answer("Match \"^(a)?(?(1)b|c)$\"", "ab"), "true");
+    assert_eq!(answer("Match \"^(a)?(?(1)b|c)$\"", "ac"), "false");
+    assert_eq!(answer("Replace \"(?<n>x)?(?(n)y|z)\" -", "xyz"), "--");
+    assert_eq!(answer("Match \"^(?(?=\\d)\\d+|[a-z]+)$\"", "12"), "true");
+    assert_eq!(answer("Replace \"(?(a)a|b)(c)\" \"$1\"", "acbc"), "cc");
+    // Escapes that an address does not need are undone.
+    let address = "http://depot.test/a%2Fb%41/%7ex?q=%2d%20#%c3%a9";
+    assert_eq!(
+        answer("UriPart AbsoluteUri", address),
+        "http://depot.test/a%2FbA/~x?q=-%20#%C3%A9"
+    );
+    assert_eq!(
+        answer("UriPart AbsolutePath", "http://depot.test/a/%2E%2E/b"),
+        "/b"
+    );
+    assert_eq!(
+        answer("Markdown", "- a\n\n- # b\n\n  c"),
+        "<ul>\n<li><p>a</p>\n</li>\n<li><h1>b</h1>\n<p>c</p>\n</li>\n</ul>\n\n"
+    );
+    assert_eq!(answer("Format G0", "1.500"), "1.5");
+    assert_eq!(answer("Format G", "1.500"), "1.500");
+}
+
+#[test]
 fn what_is_set_again_is_seen_at_once_and_the_later_name_keeps_its_place() {
     let mut variables = collection(&[("A", "1"), ("Price$eur", "first"), ("Price", "second")]);
     assert_eq!(

@@ -243,7 +243,7 @@ impl<'a> Reader<'a> {
         };
         let minutes = i32::try_from(hours * 60 + minutes)
             .ok()
-            .filter(|all| *all <= 14 * 60)?;
+            .filter(|all| minutes < 60 && *all <= 14 * 60)?;
         self.zone = Some(Zone::Offset(sign * minutes));
         Some(())
     }

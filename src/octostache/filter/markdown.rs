@@ -42,6 +42,13 @@ pub(super) fn to_html(input: &str) -> String {
     let mut html = String::new();
     // Writing to a String cannot fail.
     let _ = format_html(root, &options, &mut html);
+    let is_item = |node: &AstNode<'_>| matches!(node.data.borrow().value, NodeValue::Item(_));
+    if root.descendants().any(is_item) {
+        // The first paragraph or heading of an item stands on its line.
+        for block in ["p>", "h1>", "h2>", "h3>", "h4>", "h5>", "h6>", "hr />"] {
+            html = html.replace(&format!("<li>\n<{block}"), &format!("<li><{block}"));
+        }
+    }
     let has_table = |node: &AstNode<'_>| matches!(node.data.borrow().value, NodeValue::Table(_));
     if root.descendants().any(has_table) {
         for side in ["left", "center", "right"] {

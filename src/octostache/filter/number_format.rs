@@ -169,7 +169,12 @@ fn standard(number: &Number, letter: char, precision: Option<usize>) -> Option<S
         }
         ('G' | 'R', _) => {
             let exponent = if letter.is_ascii_uppercase() { 'E' } else { 'e' };
-            let precision = precision.filter(|precision| *precision > 0 && letter.eq_ignore_ascii_case(&'G'));
+            let precision = precision.filter(|_| letter.eq_ignore_ascii_case(&'G'));
+            // `G0` means as many digits as there are; a decimal loses only the zeros at its end.
+            let precision = match (precision, number) {
+                (Some(0), Number::Decimal(digits)) => Some(digits.digits.len().max(29)),
+                (precision, _) => precision.filter(|precision| *precision > 0),
+            };
             Some(general(number, precision, exponent))
         }
         _ => None,

@@ -283,7 +283,7 @@ impl Uri {
         self.fragment = with_mark(fragment, '#');
         self.query = with_mark(query, '?');
         self.path = if rooted {
-            let path = path.replace('\\', "/");
+            let path = without_needless_escapes(&path.replace('\\', "/"));
             escaped(&without_dots(if path.is_empty() { "/" } else { &path }))
         } else {
             escaped(path)
@@ -302,10 +302,11 @@ fn escaped(text: &str) -> String {
     kept_escapes(text, b"")
 }
 
-/// Escapes what cannot stand in an address; escapes that are there stay, a lone percent sign is escaped.
+/// Escapes what cannot stand in an address; escapes that are there stay, unless they stand for what needs none, and a lone
+/// percent sign is escaped.
 fn kept_escapes(text: &str, more: &[u8]) -> String {
     let kept = [KEPT, more].concat();
-    let encoded = percent_encoded(text, &kept);
+    let encoded = percent_encoded(&without_needless_escapes(text), &kept);
     let bytes = encoded.as_bytes();
     let mut output = String::with_capacity(encoded.len());
     for (position, part) in encoded.split('%').enumerate() {
@@ -317,6 +318,36 @@ fn kept_escapes(text: &str, more: &[u8]) -> String {
             output.push_str(if is_escape { "%" } else { "%25" });
         }
         output.push_str(part);
+    }
+    output
+}
+
+/// Letters, digits and `-._~` are never escaped; escapes of what is not ASCII have upper-case digits.
+fn without_needless_escapes(text: &str) -> String {
+    let mut output = String::with_capacity(text.len());
+    for (position, part) in text.split('%').enumerate() {
+        if position == 0 {
+            output.push_str(part);
+            continue;
+        }
+        let digits = part
+            .get(..2)
+            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let code = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match code {
+            Some(code) if code.is_ascii_alphanumeric() || b"-._~".contains(&code) => {
+                output.push(char::from(code));
+                output.push_str(&part[2..]);
+            }
+            Some(code) if !code.is_ascii() => {
+                output.push_str(&format!("%{code:02X}"));
+                output.push_str(&part[2..]);
+            }
+            _ => {
+                output.push('%');
+                output.push_str(part);
+            }
+        }
     }
     output
 }

@@ -38,8 +38,12 @@ pub(super) fn number_groups(pattern: &str) -> Result<Numbering, String> {
                         stack.push(before);
                     }
                     Head::Condition => {
-                        // The parenthesis of the condition itself is an ordinary one to .NET only when it is an expression.
+                        // The parentheses of the condition itself capture nothing.
                         stack.push(before);
+                        if !translator.looks_around() {
+                            translator.next();
+                            stack.push(before);
+                        }
                     }
                 }
             }

@@ -207,7 +207,7 @@ impl<'p> Translator<'p> {
                 }
                 self.options = options;
             }
-            Head::Condition => return Err("conditional groups (?(…)…) are not supported".to_owned()),
+            Head::Condition => self.condition()?,
         }
         self.alternatives()?;
         if self.next() != Some(')') {
@@ -216,6 +216,41 @@ impl<'p> Translator<'p> {
         self.output.push(')');
         self.options = before;
         Ok(true)
+    }
+
+    /// What stands in the inner parentheses of `(?(…)…)`: a group that may have matched, or an expression that looks ahead.
+    fn condition(&mut self) -> Result<(), String> {
+        let rest = &self.pattern[self.position..];
+        let name = rest.strip_prefix('(').and_then(|inside| inside.split_once(')'));
+        if let Some((name, _)) = name {
+            if let Some(engine) = self.groups.groups.of_name(name) {
+                self.position += name.len() + 2;
+                self.output.push_str(&format!("(?({engine})"));
+                return Ok(());
+            }
+            if name.starts_with(|digit: char| digit.is_ascii_digit()) {
+                return Err(format!("there is no group '{name}'"));
+            }
+        }
+        self.output.push_str("(?(");
+        if self.looks_around() {
+            self.atom()?;
+        } else {
+            self.next();
+            self.output.push_str("(?=");
+            self.alternatives()?;
+            if self.next() != Some(')') {
+                return Err("there are not enough )".to_owned());
+            }
+            self.output.push(')');
+        }
+        self.output.push(')');
+        Ok(())
+    }
+
+    /// Whether the parenthesis that comes next is no ordinary one.
+    pub(super) fn looks_around(&self) -> bool {
+        self.pattern[self.position..].starts_with("(?")
     }
 
     /// What stands after a parenthesis that was just read.
