@@ -454,6 +454,7 @@ fn filters_answer_as_dotnet_does() {
     assert_eq!(answer("Replace \"(?<n>x)?(?(n)y|z)\" -", "xyz"), "--");
     assert_eq!(answer("Match \"^(?(?=\\d)\\d+|[a-z]+)$\"", "12"), "true");
     assert_eq!(answer("Replace \"(?(a)a|b)(c)\" \"$1\"", "acbc"), "cc");
+    assert!(evaluate("#{ | Append a | Match \"(?<1a>x)\"}", &collection(&[])).is_err());
     // Escapes that an address does not need are undone.
     let address = "http://depot.test/a%2Fb%41/%7ex?q=%2d%20#%c3%a9";
     assert_eq!(

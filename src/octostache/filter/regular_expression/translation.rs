@@ -289,7 +289,10 @@ impl<'p> Translator<'p> {
                 if name.contains('-') {
                     return Err("balancing groups are not supported".to_owned());
                 }
-                if !valid || name == "0" {
+                // A name that begins with a digit is a number.
+                let number = name.starts_with(|digit: char| digit.is_ascii_digit());
+                let digits = name.bytes().all(|digit| digit.is_ascii_digit());
+                if !valid || name == "0" || (number && !digits) {
                     return Err(format!("'{name}' cannot be the name of a group"));
                 }
                 self.position += open.len() + end + 1;
