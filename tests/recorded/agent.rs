@@ -70,8 +70,11 @@ pub fn play(company: &[Value], case: &Value) -> Result<(), String> {
     let text = json!({"program": program()?, "fixtures": fixtures, "case": case}).to_string();
     std::fs::write(&job, text).map_err(|why| format!("{}: {why}", job.display()))?;
     let own = std::env::current_exe().map_err(|why| format!("this program's own path: {why}"))?;
-    let ended = Command::new("unshare")
+    // Whoever runs this may ignore signals that end the agent in a story, and what is ignored is inherited.
+    let ended = Command::new("env")
         .args([
+            "--default-signal",
+            "unshare",
             "--mount",
             "--uts",
             "--ipc",
