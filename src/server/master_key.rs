@@ -60,7 +60,9 @@ pub fn for_new_database(settings: &ServerSettings, folders: &Folders) -> Result<
     } else {
         &folders.data
     });
-    write(&file, &key).map_err(|error| {
+    // On the data volume it has the rights of the database beside it: whoever goes on with that one needs the key.
+    let mode = if mounted { 0o600 } else { 0o640 };
+    write(&file, &key, mode).map_err(|error| {
         Failure::new(
             ExitCode::Folder,
             format!(
@@ -175,7 +177,7 @@ fn file_in(folder: &Path) -> PathBuf {
 }
 
 /// Synced with its folder before it has its name.
-fn write(file: &Path, key: &MasterKey) -> std::io::Result<()> {
+fn write(file: &Path, key: &MasterKey, mode: u32) -> std::io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("/"));
     let temporary = folder.join(format!(".{FILE}.new"));
     if let Err(error) = std::fs::remove_file(&temporary)
@@ -186,7 +188,7 @@ fn write(file: &Path, key: &MasterKey) -> std::io::Result<()> {
     let mut open = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o600)
+        .mode(mode)
         .open(&temporary)?;
     open.write_all(key.to_base64().expose().as_bytes())?;
     open.write_all(b"\n")?;
