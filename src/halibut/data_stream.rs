@@ -22,6 +22,8 @@ pub struct DataStream {
 enum Source {
     Bytes(Bytes),
     File(Arc<PathBuf>),
+    /// A file that may grow: only as much counts as it had at first.
+    Beginning(Arc<PathBuf>),
     Received(Arc<TempPath>),
     /// Named by a message, content not yet read.
     Awaited,
@@ -55,7 +57,8 @@ impl DataStream {
         })
     }
 
-    /// The same for a path that somebody else chose: a link at its end is not followed.
+    /// The same for a path that somebody else chose and a file that may grow: a link at its end is not followed, and what is
+    /// added from now on is left out.
     ///
     /// # Errors
     /// When there is no such file, or it is something else than a file.
@@ -67,7 +70,11 @@ impl DataStream {
                 format!("{} is a link, which is not followed", path.display()),
             ));
         }
-        Self::from_file(path).await
+        let mut stream = Self::from_file(path).await?;
+        if let Source::File(path) = stream.source {
+            stream.source = Source::Beginning(path);
+        }
+        Ok(stream)
     }
 
     /// What a message says will follow it.
@@ -101,7 +108,7 @@ impl DataStream {
     /// The file that holds the content, when a file does.
     pub fn path(&self) -> Option<&Path> {
         match &self.source {
-            Source::File(path) => Some(path),
+            Source::File(path) | Source::Beginning(path) => Some(path),
             Source::Received(path) => Some(path),
             Source::Bytes(_) | Source::Awaited => None,
         }
@@ -112,6 +119,7 @@ impl DataStream {
         match &self.source {
             Source::Bytes(bytes) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
             Source::File(path) => Ok(Box::new(std::fs::File::open(path.as_path())?)),
+            Source::Beginning(path) => Ok(Box::new(std::fs::File::open(path.as_path())?.take(self.length))),
             Source::Received(path) => Ok(Box::new(std::fs::File::open(path.as_ref())?)),
             Source::Awaited => Err(not_received()),
         }
@@ -121,10 +129,13 @@ impl DataStream {
     pub async fn reader(&self) -> io::Result<Box<dyn AsyncRead + Send + Unpin>> {
         match &self.source {
             Source::Bytes(bytes) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
-            Source::File(_) | Source::Received(_) => {
-                let path = self.path().expect("these two sources have a path");
-                // What was added to it since is not part of it.
-                Ok(Box::new(tokio::fs::File::open(path).await?.take(self.length)))
+            Source::File(_) | Source::Beginning(_) | Source::Received(_) => {
+                let path = self.path().expect("these sources have a path");
+                let file = tokio::fs::File::open(path).await?;
+                Ok(match self.source {
+                    Source::Beginning(_) => Box::new(file.take(self.length)),
+                    _ => Box::new(file),
+                })
             }
             Source::Awaited => Err(not_received()),
         }

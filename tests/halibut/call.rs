@@ -194,6 +194,19 @@ async fn a_file_that_changed_meanwhile_breaks_its_call_only() {
 }
 
 #[tokio::test]
+async fn of_a_file_that_grows_the_beginning_is_sent() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("log");
+    for pair in Pair::both().await {
+        std::fs::write(&path, vec![7; 100_000]).expect("written");
+        let stream = DataStream::from_plain_file(&path).await.expect("a file");
+        std::fs::write(&path, vec![7; 300_000]).expect("written");
+        let answer = pair.call("Fresh", vec![Value::Stream(stream)]).await;
+        assert!(answer.is_ok(), "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_knows_which_polling_agents_are_there() {
     let mut pair = Pair::polling().await;
     assert!(pair.subscriptions.is_connected(&subscription()));
