@@ -74,6 +74,8 @@ pub async fn create(
         let release = match material.release(context, &mut session, &id, wanted).await? {
             Found::Existing(release) => return Ok(release),
             Found::New(release) => release,
+            Found::Overtaken(_) if attempt < ATTEMPTS => continue,
+            Found::Overtaken(version) => return Err(taken(&material.project, &version)),
         };
         match storage::release::insert(&mut session, &release).await {
             Err(storage::Error::Duplicate { .. }) if attempt < ATTEMPTS => continue,
@@ -456,6 +458,8 @@ struct Material<'a> {
 enum Found {
     Existing(Release),
     New(Release),
+    /// The version that came out was made by somebody else between two statements.
+    Overtaken(String),
 }
 
 impl<'a> Material<'a> {
@@ -534,6 +538,9 @@ impl<'a> Material<'a> {
             storage::release::find_version(session, self.space, &self.project.id, &chosen.version).await?;
         match same {
             Some(release) if wanted.ignore_if_already_exists => return Ok(Found::Existing(release)),
+            Some(_) if wanted.version.as_deref() != Some(chosen.version.as_str()) => {
+                return Ok(Found::Overtaken(chosen.version));
+            }
             Some(_) => return Err(taken(&self.project, &chosen.version)),
             None => {}
         }
