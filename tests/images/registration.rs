@@ -92,6 +92,7 @@ fn a_machine_stays_one_whatever_happens_to_its_container() {
     let volume = Volume::new();
     let run = stack.listening("web01").mount(&volume.0, "/agent");
     let agent = run.clone().start();
+    agent.says("Machine registered successfully", seconds(30));
     let id = text(&stack.client.machine("web01")["Id"]);
     for start in 1..=5 {
         agent.restart();
