@@ -4,9 +4,8 @@ use domain::artifact::Artifact;
 use domain::{SpaceId, name_key};
 
 use crate::Result;
-use crate::database::{Row, Session};
+use crate::database::{Row, Session, any_of};
 use crate::named::{document_of, document_text};
-use crate::release::any_of;
 
 /// Which artifacts a page is of: `$1` space, `$2` what they are about, `$3` a part of the name, `$4` ids.
 macro_rules! wanted {

@@ -5,9 +5,8 @@ use domain::server_task::TaskState;
 use domain::{ProjectId, ReleaseId, ServerTaskId, SpaceId};
 
 use crate::Result;
-use crate::database::{Row, Session, Value};
+use crate::database::{Row, Session, Value, any_of};
 use crate::named::{document_of, document_text};
-use crate::release::any_of;
 
 crate::statements! {
     INSERT = "insert into deployment (id, space_id, release_id, project_id, channel_id, environment_id, tenant_id, task_id,

@@ -4,7 +4,7 @@ use domain::release::Release;
 use domain::{ProjectId, SpaceId, name_key};
 
 use crate::Result;
-use crate::database::{Row, Session, Value};
+use crate::database::{Row, Session, Value, any_of};
 use crate::named::{document_of, document_text};
 
 crate::statements! {
@@ -153,15 +153,6 @@ pub async fn versions(
     rows.iter()
         .map(|row| Ok((row.text("version")?, row.text("channel_id")?)))
         .collect()
-}
-
-/// A list for a condition `replace(list, ',' || id || ',', '') <> list`: `,A,B,`, or empty for no filter.
-pub(crate) fn any_of(ids: &[String]) -> String {
-    if ids.is_empty() {
-        String::new()
-    } else {
-        format!(",{},", ids.join(","))
-    }
 }
 
 fn values(release: &Release) -> Result<Vec<Value>> {

@@ -4,7 +4,7 @@
 use domain::server_task::{TaskKind, TaskState};
 use domain::{ProjectId, ServerTask, ServerTaskId, SpaceId, Timestamp};
 
-use crate::database::{Row, Session, Value};
+use crate::database::{Row, Session, Value, any_of};
 use crate::named::{from_text, to_text};
 use crate::{Error, Result};
 
@@ -385,14 +385,6 @@ pub async fn leased_by(session: &mut Session, owner: &str) -> Result<i64> {
 /// When the database fails.
 pub async fn delete(session: &mut Session, id: &ServerTaskId) -> Result<bool> {
     Ok(session.execute(DELETE, vec![id.as_str().into()]).await? > 0)
-}
-
-fn any_of(words: &[String]) -> String {
-    if words.is_empty() {
-        String::new()
-    } else {
-        format!(",{},", words.join(","))
-    }
 }
 
 fn state(row: &Row) -> Result<TaskState> {

@@ -1,6 +1,7 @@
 //! `apply-delta`: makes a package of an older one that is here and a delta that the Server sent (11.3).
 
 use crate::failure::{Failure, SUCCESS};
+use crate::fresh_file::FreshFile;
 use crate::package_cache::{PackageCache, hash_of};
 use crate::runner::Runner;
 use crate::service_message::ServiceMessage;
@@ -112,27 +113,11 @@ impl Options {
         Ok(())
     }
 
-    /// Writes the new file beside its place, syncs it, and gives it its name; after a failure there is none. The failure comes
-    /// with the exit code that the tool has for it.
+    /// The file gets its name when it is whole; after a failure there is none. The failure comes with the exit code that the
+    /// tool has for it.
     fn patch(&self, target: &Path) -> Result<Patched, (String, i32)> {
-        let mut partial = target.as_os_str().to_owned();
-        partial.push(".partial");
-        let partial = PathBuf::from(partial);
-        let patched = self.patch_into(&partial).and_then(|patched| {
-            std::fs::rename(&partial, target)
-                .map(|()| patched)
-                .map_err(|error| unusable(target, &error))
-        });
-        if patched.is_err() {
-            // The error that led here is the one to tell.
-            std::fs::remove_file(&partial).ok();
-        }
-        patched
-    }
-
-    fn patch_into(&self, partial: &Path) -> Result<Patched, (String, i32)> {
         let open = |path: &Path| File::open(path).map_err(|error| unusable(path, &error));
-        let result = File::create_new(partial).map_err(|error| unusable(partial, &error))?;
+        let mut fresh = FreshFile::beside(target).map_err(|error| unusable(target, &error))?;
         let patch = Patch {
             verify: self.verify,
             ..Patch::default()
@@ -140,11 +125,11 @@ impl Options {
         let patched = octodiff::apply_delta(
             open(&self.basis)?,
             BufReader::with_capacity(256 << 10, open(&self.delta)?),
-            &result,
+            fresh.file(),
             &patch,
         )
         .map_err(|error| (error.to_string(), error.exit_code()))?;
-        result.sync_all().map_err(|error| unusable(partial, &error))?;
+        fresh.finish().map_err(|error| unusable(target, &error))?;
         Ok(patched)
     }
 }

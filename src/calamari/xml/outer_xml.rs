@@ -38,22 +38,9 @@ impl Document {
                     }
                 }
                 Kind::Text { raw, .. } => text.push_str(raw),
-                Kind::CData(content) => {
-                    text.push_str("<![CDATA[");
-                    text.push_str(content);
-                    text.push_str("]]>");
-                }
-                Kind::Comment(content) => {
-                    text.push_str("<!--");
-                    text.push_str(content);
-                    text.push_str("-->");
-                }
-                Kind::Instruction { target, data } => {
-                    text.push_str("<?");
-                    text.push_str(target);
-                    text.push_str(data);
-                    text.push_str("?>");
-                }
+                Kind::CData(content) => text.extend(["<![CDATA[", content, "]]>"]),
+                Kind::Comment(content) => text.extend(["<!--", content, "-->"]),
+                Kind::Instruction { target, data } => text.extend(["<?", target, data, "?>"]),
                 Kind::Root | Kind::Declaration(_) | Kind::Doctype(_) => {}
             }
             open.extend(self.children(node).iter().rev().map(|child| (*child, false)));

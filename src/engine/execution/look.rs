@@ -121,6 +121,18 @@ mod tests {
     use super::super::preparation::WantedPackage;
     use super::*;
 
+    /// What a machine with this home answers.
+    fn said(home: &std::path::Path, files: &[Wanted]) -> Vec<String> {
+        let output = std::process::Command::new("/bin/bash")
+            .arg("-c")
+            .arg(question(files))
+            .env("TentacleHome", home)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
     #[test]
     fn a_machine_says_what_it_has() {
         let home = tempfile::tempdir().unwrap();
@@ -142,17 +154,7 @@ mod tests {
             wanted("Files/other", sha1),
             wanted("Files/none", sha1),
         ];
-        let output = std::process::Command::new("/bin/bash")
-            .arg("-c")
-            .arg(question(&files))
-            .env("TentacleHome", home.path())
-            .output()
-            .unwrap();
-        let lines: Vec<String> = String::from_utf8(output.stdout)
-            .unwrap()
-            .lines()
-            .map(str::to_owned)
-            .collect();
+        let lines = said(home.path(), &files);
         let machine = answer(&lines).unwrap();
         assert_eq!(machine.home, home.path().to_str().unwrap());
         assert_eq!(machine.processor, std::env::consts::ARCH);
@@ -201,17 +203,7 @@ mod tests {
             wanted("1.2", &"0".repeat(40), vec![other]),
             wanted("1.2", one, vec![]),
         ];
-        let output = std::process::Command::new("/bin/bash")
-            .arg("-c")
-            .arg(question(&files))
-            .env("TentacleHome", home.path())
-            .output()
-            .unwrap();
-        let lines: Vec<String> = String::from_utf8(output.stdout)
-            .unwrap()
-            .lines()
-            .map(str::to_owned)
-            .collect();
+        let lines = said(home.path(), &files);
         let machine = answer(&lines).unwrap();
         let path = |name: &str| home.path().join("Files").join(name).to_str().unwrap().to_owned();
         assert_eq!(machine.present, HashMap::from([(0, path("A%40b@S1.0@0A.zip"))]));

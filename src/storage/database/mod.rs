@@ -23,6 +23,7 @@ pub use lock::Lock;
 pub use notifier::{Notifications, Notifier};
 pub use row::Row;
 pub use session::Session;
+pub(crate) use session::any_of;
 pub use value::Value;
 
 /// How long a session waits for a connection or for the writer before it.

@@ -175,6 +175,15 @@ impl Session {
     }
 }
 
+/// A list for a condition `replace(list, ',' || id || ',', '') <> list`: `,A,B,`, or empty for no filter.
+pub(crate) fn any_of(words: &[String]) -> String {
+    if words.is_empty() {
+        String::new()
+    } else {
+        format!(",{},", words.join(","))
+    }
+}
+
 /// The type `text` of a script, wherever it is a word, becomes `text collate "C"`.
 fn compared_by_bytes(script: &str) -> Cow<'_, str> {
     const WORD: &str = "text";
