@@ -2,7 +2,7 @@
 
 use crate::interruption::Interruption;
 use crate::log::{ChildText, Log, Stream};
-use crate::service_message::{MARKER, ServiceMessage};
+use contracts::service_message::{MARKER, ServiceMessage};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Pid;
 use std::io::Read;
@@ -284,7 +284,7 @@ impl<'a> Forwarder<'a> {
         if message.name != "setVariable" {
             return Ok(());
         }
-        let name = message.attribute("name").unwrap_or_default().trim();
+        let name = message.get("name").unwrap_or_default().trim();
         if name.is_empty() {
             return Ok(());
         }
@@ -300,9 +300,9 @@ impl<'a> Forwarder<'a> {
                 "The script tried to set the variable {name}; names that begin with Octopus. are reserved, so it was ignored"
             ));
         }
-        let value = message.attribute("value").unwrap_or_default();
+        let value = message.get("value").unwrap_or_default();
         let sensitive = message
-            .attribute("sensitive")
+            .get("sensitive")
             .is_some_and(|flag| flag.eq_ignore_ascii_case("true"));
         if sensitive {
             self.log.hide([value]);

@@ -3,7 +3,7 @@
 use crate::command_line::CommandLine;
 use crate::failure::Failure;
 use crate::log::Log;
-use crate::service_message::ServiceMessage;
+use contracts::ServiceMessage;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -25,7 +25,6 @@ pub mod package_use;
 pub mod retention;
 pub mod runner;
 pub mod script;
-pub mod service_message;
 pub mod text_file;
 pub mod transformation;
 pub mod variables;

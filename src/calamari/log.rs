@@ -1,7 +1,7 @@
 //! What the runner prints: lines in a mode, service messages, and the output of children; all of it masked (3.1, 3.4).
 
 use crate::masking::Masker;
-use crate::service_message::ServiceMessage;
+use contracts::ServiceMessage;
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

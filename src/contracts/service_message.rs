@@ -1,179 +1,323 @@
-//! What a script says to its caller on standard output: `##octopus[name key='base64']` (runner specification
-//! 3.2).
+//! Lines by which scripts and the runner talk to the Server: `##octopus[name key='base64']` (runner specification 3.2;
+//! observed 9.7).
 
-use base64::Engine;
+use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use std::fmt;
+use std::ops::Range;
 
-const MARK: &str = "##octopus[";
-
-/// Longest message that is read; a longer one is an ordinary line.
-const LONGEST: usize = 4 << 20;
-
-/// One message. Names of attributes are equal whatever their case.
+/// A message with its values decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceMessage {
-    /// Such as `setVariable` or `stdout-verbose`.
+    /// What it is about, such as `setVariable`.
     pub name: String,
-    /// Name and decoded value, in order.
+    /// Names and values, in order; names ignore case.
     pub attributes: Vec<(String, String)>,
 }
 
+/// A place in a line that looks like a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// From the marker to the closing bracket.
+    pub place: Range<usize>,
+    /// The message; none when its attributes cannot be read, which drops it as a whole.
+    pub message: Option<ServiceMessage>,
+}
+
+/// What every message begins with.
+pub const MARKER: &str = "##octopus";
+
+/// Longest message that is read, in bytes; a longer one is dropped like one whose attributes cannot be read.
+pub const LONGEST: usize = 4 << 20;
+
 impl ServiceMessage {
-    /// A message without attributes.
-    pub fn new(name: &str) -> Self {
+    /// A message with these attributes.
+    pub fn new(name: &str, attributes: &[(&str, &str)]) -> Self {
+        let attributes = attributes
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
         Self {
             name: name.to_owned(),
-            attributes: Vec::new(),
+            attributes,
         }
     }
 
-    /// Adds an attribute; for building.
-    #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.attributes.push((name.to_owned(), value.into()));
-        self
+    /// The message that sets an output variable.
+    pub fn set_variable(name: &str, value: &str) -> Self {
+        Self::new("setVariable", &[("name", name), ("value", value)])
     }
 
-    /// The value of an attribute.
+    /// The value of an attribute, whatever the case of its name.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let found = self
-            .attributes
+        self.attributes
             .iter()
-            .find(|(candidate, _)| candidate.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_str())
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
-    /// The message as a script prints it.
-    pub fn format(&self) -> String {
-        let mut text = format!("{MARK}{}", self.name);
-        for (name, value) in &self.attributes {
-            text.push_str(&format!(" {name}='{}'", STANDARD.encode(value)));
+    /// All places in a line that look like messages, in order. Half a message before a whole one swallows nothing.
+    pub fn find(line: &str) -> Vec<Found> {
+        let mut found = Vec::new();
+        let mut position = 0;
+        while let Some(start) = line[position..].find(MARKER).map(|at| position + at) {
+            let inside = start + MARKER.len();
+            let Some(end) = line[inside..].find(']').map(|at| inside + at) else {
+                break;
+            };
+            // Another one begins in this one: a value in Base64 has no marker.
+            if let Some(again) = line[inside..end].find(MARKER) {
+                position = inside + again;
+                continue;
+            }
+            found.push(Found {
+                place: start..end + 1,
+                message: Self::read(&line[inside..end]),
+            });
+            position = end + 1;
         }
-        text.push(']');
-        text
+        found
     }
-}
 
-/// The messages of one line, in order. What only looks like a message is passed over, and swallows nothing
-/// after it.
-pub fn find_all(line: &str) -> Vec<ServiceMessage> {
-    let mut found = Vec::new();
-    let mut rest = line;
-    while let Some(start) = rest.find(MARK) {
-        rest = &rest[start + MARK.len()..];
-        let Some(end) = rest.find(']') else { break };
-        match rest[..end].find(MARK) {
-            // Half a message before a whole one.
-            Some(_) => continue,
-            None if end <= LONGEST => found.extend(parse_inside(&rest[..end])),
-            None => {}
-        }
-        rest = &rest[end + 1..];
+    /// The beginning of a message that does not end on this line.
+    pub fn open(line: &str) -> Option<&str> {
+        let begun = &line[line.rfind(MARKER)?..];
+        (!begun.contains(']')).then_some(begun)
     }
-    found
-}
 
-/// The message that a line consists of, if it does.
-pub fn parse(line: &str) -> Option<ServiceMessage> {
-    let inside = line.trim().strip_prefix(MARK)?.strip_suffix(']')?;
-    if inside.contains(']') || inside.len() > LONGEST {
-        None
-    } else {
-        parse_inside(inside)
-    }
-}
-
-fn parse_inside(inside: &str) -> Option<ServiceMessage> {
-    let inside = inside.trim();
-    let name_end = inside.find(char::is_whitespace).unwrap_or(inside.len());
-    let (name, mut rest) = inside.split_at(name_end);
-    if !is_name(name) {
-        return None;
-    }
-    let mut message = ServiceMessage::new(name);
-    loop {
-        let trimmed = rest.trim_start();
-        if trimmed.is_empty() {
-            return Some(message);
-        }
-        if trimmed.len() == rest.len() {
-            return None; // no space before an attribute
-        }
-        let (attribute, after) = trimmed.split_once('=')?;
-        let attribute = attribute.trim_end();
-        if !is_name(attribute) || message.get(attribute).is_some() {
+    /// Reads what stands between the marker and the closing bracket.
+    fn read(text: &str) -> Option<Self> {
+        if text.len() > LONGEST {
             return None;
         }
-        let after = after.trim_start();
-        let quote = after.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
-        let (encoded, after) = after[1..].split_once(quote)?;
-        let encoded: String = encoded
-            .chars()
-            .filter(|character| !character.is_whitespace())
-            .collect();
-        let decoded = STANDARD.decode(encoded).ok()?;
-        message
-            .attributes
-            .push((attribute.to_owned(), String::from_utf8(decoded).ok()?));
-        rest = after;
+        let text = text.trim_start();
+        let text = text.trim_start_matches('[');
+        let name_end = text
+            .find(|character: char| !is_name(character))
+            .unwrap_or(text.len());
+        let (name, mut rest) = text.split_at(name_end);
+        if name.is_empty() {
+            return None;
+        }
+        let mut attributes: Vec<(String, String)> = Vec::new();
+        loop {
+            let trimmed = rest.trim_start();
+            if trimmed.is_empty() {
+                return Some(Self {
+                    name: name.to_owned(),
+                    attributes,
+                });
+            }
+            if trimmed.len() == rest.len() {
+                return None;
+            }
+            let (key, after) = trimmed.split_once('=')?;
+            let key = key.trim_end();
+            if key.is_empty() || !key.chars().all(is_name) {
+                return None;
+            }
+            let after = after.trim_start();
+            let quote = after.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
+            let (value, after) = after[1..].split_once(quote)?;
+            if attributes
+                .iter()
+                .any(|(known, _)| known.eq_ignore_ascii_case(key))
+            {
+                return None;
+            }
+            attributes.push((key.to_owned(), decode(value)?));
+            rest = after;
+        }
     }
 }
 
-fn is_name(text: &str) -> bool {
-    let first = text
-        .bytes()
-        .next()
-        .is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-    first
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+impl fmt::Display for ServiceMessage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{MARKER}[{}", self.name)?;
+        for (key, value) in &self.attributes {
+            write!(formatter, " {key}=\"{}\"", STANDARD.encode(value))?;
+        }
+        formatter.write_str("]")
+    }
+}
+
+fn is_name(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '-' | '_' | '.' | ':')
+}
+
+fn decode(value: &str) -> Option<String> {
+    let value = if value.contains('&') {
+        quick_xml::escape::unescape(value).ok()?.into_owned()
+    } else {
+        value.to_owned()
+    };
+    let value: String = value
+        .chars()
+        .filter(|character| !character.is_whitespace())
+        .collect();
+    let bytes = STANDARD.decode(value).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use proptest::prelude::*;
 
     use super::*;
 
+    fn only(line: &str) -> Option<ServiceMessage> {
+        let mut found = ServiceMessage::find(line);
+        assert_eq!(found.len(), 1, "{line}");
+        found.remove(0).message
+    }
+
     #[test]
-    fn messages_are_found_wherever_they_stand() {
-        let line = "a ##octopus[setVariable name='QQ==' value=\"Qg==\"] b ##octopus[stdout-verbose]";
-        let found = find_all(line);
-        assert_eq!(found.len(), 2);
-        assert_eq!(found[0].get("NAME"), Some("A"));
-        assert_eq!(found[0].get("value"), Some("B"));
-        assert_eq!(found[1], ServiceMessage::new("stdout-verbose"));
+    fn messages_are_found_anywhere_in_a_line() {
+        let expected = ServiceMessage::set_variable("X", "1");
+        for line in [
+            "##octopus[setVariable name='WA==' value=\"MQ==\"]",
+            "text ##octopus[setVariable NAME='WA=='  Value='M Q==']",
+            "###octopus[setVariable name='WA==' value='MQ==']",
+            "##octo##octopus[setVariable name='&#87;A==' value='MQ==']",
+            "##octopus [setVariable name='WA==' value='MQ==']",
+        ] {
+            let message = only(line).expect("a message");
+            assert_eq!(message.get("name"), expected.get("name"), "{line}");
+            assert_eq!(message.get("value"), expected.get("value"), "{line}");
+        }
+        assert_eq!(
+            only("##octopus[stdout-verbose]").expect("a word").name,
+            "stdout-verbose"
+        );
+        assert_eq!(ServiceMessage::find("##octopus[a]##octopus[b]").len(), 2);
+    }
+
+    #[test]
+    fn bad_attributes_drop_the_whole_message() {
+        for line in [
+            "##octopus[setVariable name='WA' value='MQ==']",
+            "##octopus[setVariable name='WA==' name='MQ==']",
+            "##octopus[setVariable name=WA==]",
+            "##octopus[ setVariable name='WA==']",
+        ] {
+            assert_eq!(only(line), None, "{line}");
+        }
+        assert!(ServiceMessage::find("##OCTOPUS[a]").is_empty());
+        assert!(ServiceMessage::find("##octopus[open").is_empty());
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let message = ServiceMessage::new("createArtifact", &[("path", "/a b/ż'\""), ("name", "")]);
+        assert_eq!(only(&message.to_string()), Some(message));
     }
 
     #[test]
     fn half_a_message_swallows_nothing() {
-        let found = find_all(
-            "##octopus[setVariable name='QQ ##octopus[stdout-default] and ##octopus[mask value='?']",
-        );
-        assert_eq!(found, [ServiceMessage::new("stdout-default")]);
+        let line = "##octopus[setVariable name='QQ ##octopus[stdout-default] and ##octopus[mask value='?']";
+        let found = ServiceMessage::find(line);
+        assert_eq!(found[0].message, Some(ServiceMessage::new("stdout-default", &[])));
+        assert_eq!(&line[found[0].place.clone()], "##octopus[stdout-default]");
+        assert_eq!(found[1].message, None);
         for wrong in [
-            "##octopus[",
             "##octopus[]",
             "##octopus[a b]",
             "##octopus[a b='QQ=='c='QQ==']",
             "##octopus[a b='QQ'']",
         ] {
-            assert_eq!(find_all(wrong), [], "{wrong}");
+            assert_eq!(only(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_is_too_long_is_dropped() {
+        let value = "a".repeat(LONGEST);
+        let line = ServiceMessage::set_variable("X", &value).to_string();
+        assert_eq!(only(&line), None);
     }
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(name in "[a-z][a-zA-Z-]{0,10}", value in ".*") {
-            let message = ServiceMessage::new(&name).with("value", value);
-            prop_assert_eq!(parse(&message.format()), Some(message.clone()));
-            prop_assert_eq!(find_all(&message.format()), [message]);
+        fn every_message_that_is_written_is_read(
+            name in "[a-z][a-zA-Z-]{0,10}", keys in proptest::collection::btree_map("[a-z]{1,4}", ".*", 0..4)
+        ) {
+            let attributes: Vec<_> = keys.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+            let message = ServiceMessage::new(&name, &attributes);
+            prop_assert_eq!(only(&message.to_string()), Some(message));
         }
+    }
 
-        #[test]
-        fn nothing_makes_it_panic(line in ".*", tail in "[#octopus\\[\\]'=\" a]{0,40}") {
-            let _ = find_all(&format!("{line}##octopus[{tail}"));
+    /// Lines with messages, damaged, for as long as `MANTLE_FUZZ_SECONDS` says (else one second): what is found lies in
+    /// the line in order, begins and ends as a message does, and what is understood can be written and read again.
+    #[test]
+    fn damaged_messages_do_no_harm() {
+        const SAMPLES: [&str; 4] = [
+            "a ##octopus[setVariable name='WA==' value=\"MQ==\" sensitive='VHJ1ZQ==']b##octopus[stdout-verbose]",
+            "##octopus[createArtifact path='L2EgYi/FvA==' name='JiM4Nzs=' length='MTI=']",
+            "##octopus [progress percentage='&#78;TA=' message='ZG9uZQ==']\u{e9}##octopus[",
+            "##octo##octopus[mask value='czNj cjN0']##octopus[[x-y.z:w a = 'QQ==' ]]",
+        ];
+        const SIGNS: [char; 16] = [
+            '#',
+            '[',
+            ']',
+            '\'',
+            '"',
+            '=',
+            ' ',
+            '&',
+            ';',
+            'o',
+            'Q',
+            '\u{e9}',
+            '\u{0}',
+            '\t',
+            '<',
+            '\u{1f600}',
+        ];
+        let mut state: u64 = 0x9E37_79B9_7F4A_7C15;
+        let mut random = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % below as u64).expect("below a usize")
+        };
+        let seconds = std::env::var("MANTLE_FUZZ_SECONDS")
+            .ok()
+            .and_then(|text| text.parse().ok());
+        let (begun, time) = (Instant::now(), Duration::from_secs(seconds.unwrap_or(1)));
+        while begun.elapsed() < time {
+            let mut line: Vec<char> = SAMPLES[random(SAMPLES.len())].chars().collect();
+            for _ in 0..=random(5) {
+                let at = random(line.len());
+                match random(5) {
+                    0 => line[at] = SIGNS[random(SIGNS.len())],
+                    1 if line.len() > 1 => drop(line.remove(at)),
+                    2 => line.insert(at, SIGNS[random(SIGNS.len())]),
+                    3 => {
+                        let copy = line[at..(at + random(30)).min(line.len())].to_vec();
+                        let to = random(line.len());
+                        line.splice(to..to, copy);
+                    }
+                    _ => line.truncate(at.max(1)),
+                }
+            }
+            let line: String = line.into_iter().collect();
+            let mut end = 0;
+            for found in ServiceMessage::find(&line) {
+                assert!(end <= found.place.start, "{line}");
+                end = found.place.end;
+                let place = &line[found.place];
+                assert!(place.starts_with(MARKER) && place.ends_with(']'), "{line}");
+                if let Some(message) = found.message {
+                    assert_eq!(only(&message.to_string()), Some(message), "{line}");
+                }
+            }
+            if let Some(open) = ServiceMessage::open(&line) {
+                assert!(line.ends_with(open) && open.starts_with(MARKER), "{line}");
+            }
         }
     }
 }

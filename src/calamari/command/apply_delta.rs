@@ -4,7 +4,7 @@ use crate::failure::{Failure, SUCCESS};
 use crate::fresh_file::FreshFile;
 use crate::package_cache::{PackageCache, hash_of};
 use crate::runner::Runner;
-use crate::service_message::ServiceMessage;
+use contracts::ServiceMessage;
 use octodiff::{Patch, Patched};
 use std::fs::File;
 use std::io::BufReader;

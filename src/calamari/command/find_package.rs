@@ -4,7 +4,7 @@ use crate::failure::{Failure, SUCCESS};
 use crate::package_cache::{CachedPackage, PackageCache, format_name, hash_of, version_of};
 use crate::package_use::{self, PackageIdentity};
 use crate::runner::Runner;
-use crate::service_message::ServiceMessage;
+use contracts::ServiceMessage;
 use std::path::PathBuf;
 use versioning::Version;
 

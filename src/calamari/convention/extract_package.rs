@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::log::Log;
 use crate::package::{self, ArchiveError, Extracted, Limits, PackageFile};
 use crate::runner::Runner;
-use crate::service_message::ServiceMessage;
+use contracts::ServiceMessage;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use versioning::package_file_name::escape;

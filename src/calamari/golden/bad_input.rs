@@ -2,7 +2,7 @@
 
 use crate::pack::{Item, pack, zip_of};
 use crate::place::{Outcome, Place, outcome};
-use calamari::service_message::ServiceMessage;
+use contracts::ServiceMessage;
 use std::process::Command;
 
 const SITE: [Item<'_>; 1] = [Item::File("index.html", "first")];
@@ -181,7 +181,7 @@ fn verification(ended: &Outcome) -> String {
         .flat_map(ServiceMessage::find)
         .filter_map(|found| found.message)
         .find(|message| message.name == "deltaVerification")
-        .and_then(|message| message.attribute("error").map(str::to_owned))
+        .and_then(|message| message.get("error").map(str::to_owned))
         .unwrap_or_default()
 }
 

@@ -2,7 +2,7 @@
 
 use crate::pack::{Item, zip_of};
 use crate::place::{Outcome, Place, outcome};
-use calamari::service_message::ServiceMessage;
+use contracts::ServiceMessage;
 
 const CACHED: &str = "agent/Files/feeds-1/Acme.Web@S1.0.0@0123456789ABCDEF0123456789ABCDEF.zip";
 
@@ -26,8 +26,8 @@ fn told(outcome: &Outcome, name: &str) -> String {
         .lines()
         .flat_map(ServiceMessage::find)
         .filter_map(|found| found.message)
-        .find(|message| message.name == "setVariable" && message.attribute("name") == Some(name))
-        .and_then(|message| message.attribute("value").map(str::to_owned))
+        .find(|message| message.name == "setVariable" && message.get("name") == Some(name))
+        .and_then(|message| message.get("value").map(str::to_owned))
         .unwrap_or_default()
 }
 

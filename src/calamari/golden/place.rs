@@ -5,7 +5,7 @@ use calamari::command::deploy_package::INSTALL;
 use calamari::journal::Journal;
 use calamari::log::Log;
 use calamari::package_cache::hash_of;
-use calamari::service_message::ServiceMessage;
+use contracts::ServiceMessage;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
@@ -190,7 +190,7 @@ impl Place {
             .filter_map(|found| found.message)
             .filter(|message| message.name == "setVariable")
             .map(|message| {
-                let attribute = |name| message.attribute(name).unwrap_or_default().to_owned();
+                let attribute = |name| message.get(name).unwrap_or_default().to_owned();
                 format!("{} = {}", attribute("name"), attribute("value"))
             })
             .collect();

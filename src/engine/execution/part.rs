@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use contracts::service_message::{self, ServiceMessage};
+use contracts::ServiceMessage;
 use halibut::DataStream;
 
 use super::difference::{Differences, Version};
@@ -250,7 +250,8 @@ impl Part {
 
 /// The last message of a name.
 fn told(lines: &[String], name: &str) -> Option<ServiceMessage> {
-    let mut messages = lines.iter().flat_map(|line| service_message::find_all(line));
+    let places = lines.iter().flat_map(|line| ServiceMessage::find(line));
+    let mut messages = places.filter_map(|place| place.message);
     messages.rfind(|message| message.name.eq_ignore_ascii_case(name))
 }
 

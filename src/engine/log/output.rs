@@ -1,7 +1,6 @@
 //! Reads what a script prints: levels, service messages, plain lines (`calamari.md` 3).
 
-use contracts::service_message::{self, ServiceMessage};
-use contracts::{OutputSource, ProcessOutput};
+use contracts::{OutputSource, ProcessOutput, ServiceMessage};
 use files::task_logs::Category;
 
 /// The longest name of an output variable, artifact or progress message.
@@ -99,16 +98,20 @@ impl OutputReader {
     /// What a line means; nothing for a line that only switches the level.
     pub fn read(&mut self, line: &ProcessOutput) -> Vec<Output> {
         let mut found = Vec::new();
-        let messages = service_message::find_all(&line.text);
-        let text = if messages.is_empty() {
-            line.text.clone()
-        } else {
-            without_messages(&line.text)
-        };
-        for message in &messages {
-            self.follow(message, line.source, &mut found);
+        let mut text = String::new();
+        let mut shown = 0;
+        let mut understood = false;
+        // What looks like a message does not show: values must not stand in the log in Base64.
+        for place in ServiceMessage::find(&line.text) {
+            text.push_str(&line.text[shown..place.place.start]);
+            shown = place.place.end;
+            if let Some(message) = &place.message {
+                understood = true;
+                self.follow(message, line.source, &mut found);
+            }
         }
-        if messages.is_empty() || !text.trim().is_empty() {
+        text.push_str(&line.text[shown..]);
+        if !understood || !text.trim().is_empty() {
             let category = match line.source {
                 OutputSource::StdOut => match self.standard {
                     Standard::Shown(category) => Some(category),
@@ -205,22 +208,6 @@ fn progress(message: &ServiceMessage) -> Option<Output> {
     })
 }
 
-/// The line without what looks like a message: values must not stand in the log in base64.
-fn without_messages(line: &str) -> String {
-    let mut text = String::new();
-    let mut rest = line;
-    while let Some(start) = rest.find("##octopus[") {
-        text.push_str(&rest[..start]);
-        let after = &rest[start..];
-        match after.find(']') {
-            Some(end) => rest = &after[end + 1..],
-            None => rest = "",
-        }
-    }
-    text.push_str(rest);
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -276,19 +263,15 @@ mod tests {
 
     #[test]
     fn messages_become_effects_and_do_not_show() {
-        let set = ServiceMessage::new("setVariable")
-            .with("name", "X")
-            .with("value", "secret")
-            .with("sensitive", "True")
-            .format();
-        let artifact = ServiceMessage::new("createArtifact")
-            .with("path", "/a/../etc/x")
-            .with("name", "../x")
-            .format();
-        let progress = ServiceMessage::new("progress")
-            .with("percentage", "250")
-            .with("message", "m")
-            .format();
+        let set = ServiceMessage::new(
+            "setVariable",
+            &[("name", "X"), ("value", "secret"), ("sensitive", "True")],
+        )
+        .to_string();
+        let artifact =
+            ServiceMessage::new("createArtifact", &[("path", "/a/../etc/x"), ("name", "../x")]).to_string();
+        let progress =
+            ServiceMessage::new("progress", &[("percentage", "250"), ("message", "m")]).to_string();
         let both = format!("before {set} after");
         let found = read(&[
             (OutputSource::StdOut, &both),
@@ -317,10 +300,11 @@ mod tests {
 
     #[test]
     fn a_script_cannot_pretend_to_be_the_server() {
-        let set = ServiceMessage::new("setVariable")
-            .with("name", "Octopus.Release.Number")
-            .with("value", "9")
-            .format();
+        let set = ServiceMessage::new(
+            "setVariable",
+            &[("name", "Octopus.Release.Number"), ("value", "9")],
+        )
+        .to_string();
         let found = read(&[(OutputSource::StdOut, &set)]);
         assert!(matches!(
             found.as_slice(),
