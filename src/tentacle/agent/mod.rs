@@ -138,17 +138,6 @@ pub struct Agent {
     _lock: HomeLock,
 }
 
-/// Runs an agent until `shutdown` is cancelled, and then stops it.
-///
-/// # Errors
-/// It cannot start.
-pub async fn run(options: AgentOptions, shutdown: CancellationToken) -> Result<(), AgentError> {
-    let mut agent = Agent::start(options).await?;
-    agent.watch_until(&shutdown).await;
-    agent.stop().await;
-    Ok(())
-}
-
 impl Agent {
     /// Locks the home folder, ends what a killed agent left there, and opens for calls.
     ///
@@ -210,6 +199,12 @@ impl Agent {
             home: options.home,
             _lock: lock,
         })
+    }
+
+    /// Serves until `shutdown` is cancelled, and then stops.
+    pub async fn run_until(mut self, shutdown: CancellationToken) {
+        self.watch_until(&shutdown).await;
+        self.stop().await;
     }
 
     /// Where it listens, when it does.

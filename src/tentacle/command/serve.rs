@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{Command, Context, INSTANCE_OPTIONS};
-use crate::agent::{self, AgentError, AgentOptions, PolledServer};
+use crate::agent::{Agent, AgentError, AgentOptions, PolledServer};
 use crate::command_line::{OptionRow, Options};
 use crate::configuration::{Configuration, POLLING_CONNECTIONS, generate_certificate};
 use crate::failure::{CONFIGURATION, Failure, NOT_WRITABLE};
@@ -84,6 +84,13 @@ async fn serve(options: AgentOptions, output: Output, is_interactive: bool) -> R
     let signals = Signals::new()
         .map_err(|error| Failure::controlled(format!("Signals cannot be received: {error}.")))?;
     tokio::spawn(signals.listen(shutdown.clone(), output.clone()));
+    let agent = Agent::start(options).await.map_err(|error| {
+        let code = match error {
+            AgentError::Identity(_) => CONFIGURATION,
+            _ => NOT_WRITABLE,
+        };
+        Failure::with_code(code, error.to_string())
+    })?;
     if is_interactive {
         output.info("Running. Press <enter> to shut down...");
         let shutdown = shutdown.clone();
@@ -94,13 +101,7 @@ async fn serve(options: AgentOptions, output: Output, is_interactive: bool) -> R
             }
         });
     }
-    agent::run(options, shutdown).await.map_err(|error| {
-        let code = match error {
-            AgentError::Identity(_) => CONFIGURATION,
-            _ => NOT_WRITABLE,
-        };
-        Failure::with_code(code, error.to_string())
-    })?;
+    agent.run_until(shutdown).await;
     output.info("The agent has ended.");
     Ok(())
 }
