@@ -1,5 +1,6 @@
 //! Recent tasks, and one task with its log.
 
+use application::artifact::{self, ArtifactFilter};
 use application::task::{self, TaskFilter};
 use application::task_log::{self, Kind, Status};
 use application::{Context, Slice};
@@ -20,6 +21,8 @@ use crate::visitor::{Shell, Visitor};
 /// How many tasks and log lines a page shows; the live log brings the rest.
 const RECENT: usize = 50;
 const LINES: usize = 500;
+/// How many artifacts a task's page lists, the last collected first.
+const ARTIFACTS: usize = 200;
 
 pub(crate) fn routes() -> Router<Shared> {
     Router::new()
@@ -43,6 +46,7 @@ struct TaskPage {
     task: TaskRow,
     may_cancel: bool,
     lines: Vec<LogLine>,
+    artifacts: Vec<ArtifactRow>,
 }
 
 /// A task as people read it.
@@ -55,6 +59,14 @@ struct TaskRow {
     queued: String,
     duration: String,
     error: Option<String>,
+}
+
+/// A file that the task left behind.
+struct ArtifactRow {
+    name: String,
+    content: String,
+    source: Option<String>,
+    collected: String,
 }
 
 struct LogLine {
@@ -97,6 +109,7 @@ async fn one(visitor: Visitor, Path(id): Path<String>) -> Result<Response, Failu
     let space = space();
     let task = task::get(&visitor.context, &visitor.actor, &space, &id).await?;
     let lines = first_lines(&visitor, &space, &id).await?;
+    let artifacts = artifacts(&visitor, &space, &task).await?;
     let may_cancel = !task.state.is_completed() && visitor.actor.require(Permission::TaskCancel).is_ok();
     let task = row(&task, &visitor.context);
     Ok(page(
@@ -106,8 +119,36 @@ async fn one(visitor: Visitor, Path(id): Path<String>) -> Result<Response, Failu
             task,
             may_cancel,
             lines,
+            artifacts,
         },
     ))
+}
+
+/// The files of a task, for whoever may see them.
+async fn artifacts(
+    visitor: &Visitor,
+    space: &SpaceId,
+    task: &ServerTask,
+) -> Result<Vec<ArtifactRow>, Failure> {
+    if visitor.actor.require(Permission::ArtifactView).is_err() {
+        return Ok(Vec::new());
+    }
+    let filter = ArtifactFilter {
+        regarding: task.id.to_string(),
+        ..ArtifactFilter::default()
+    };
+    let slice = Slice {
+        skip: 0,
+        take: ARTIFACTS,
+    };
+    let list = artifact::list(&visitor.context, &visitor.actor, space, &filter, slice).await?;
+    let rows = list.items.into_iter().map(|artifact| ArtifactRow {
+        content: format!("/api/{space}/artifacts/{}/content", artifact.id),
+        name: artifact.filename,
+        source: artifact.source,
+        collected: people_time(artifact.created),
+    });
+    Ok(rows.collect())
 }
 
 /// What the log holds now, for readers without scripts.
@@ -176,7 +217,6 @@ fn row(task: &ServerTask, context: &Context) -> TaskRow {
         (TaskState::Canceled, _) => ("canceled", "Canceled"),
         (TaskState::TimedOut, _) => ("timed-out", "Timed out"),
     };
-    let queued = task.queue_time.map(|time| time.to_string()).unwrap_or_default();
     TaskRow {
         id: task.id.to_string(),
         description: if task.description.is_empty() {
@@ -186,11 +226,16 @@ fn row(task: &ServerTask, context: &Context) -> TaskRow {
         },
         state,
         word,
-        queued: queued.get(..19).unwrap_or_default().replace('T', " "),
+        queued: task.queue_time.map(people_time).unwrap_or_default(),
         duration: match task.start_time {
             Some(_) => task.duration(context.clock.now()),
             None => String::new(),
         },
         error: task.error_message.clone(),
     }
+}
+
+/// Date and time of day in UTC, to the second.
+fn people_time(time: Timestamp) -> String {
+    time.to_string().get(..19).unwrap_or_default().replace('T', " ")
 }

@@ -55,7 +55,8 @@ fn a_task_shows_its_log_while_it_runs() {
     let task = server.deploy_script(
         "Live",
         &format!(
-            "echo 'before the gate'\nwhile [ ! -e '{}' ]; do sleep 0.05; done\necho 'after the gate'",
+            "echo 'before the gate'\nwhile [ ! -e '{}' ]; do sleep 0.05; done\necho 'after the gate'\n\
+             echo 'all is well' > report.txt\nnew_octopusartifact report.txt",
             open.display()
         ),
     );
@@ -82,6 +83,10 @@ fn a_task_shows_its_log_while_it_runs() {
     let before: usize = browser.text().matches("before the gate").count();
     assert_eq!(before, 1, "no line comes twice");
     assert_eq!(browser.find(".log__no").text(), "1");
+    assert_eq!(browser.find("#artifacts a").text(), "report.txt");
+    let content = browser
+        .run("return fetch(document.querySelector('#artifacts a').href).then((answer) => answer.text())");
+    assert_eq!(content, "all is well\n");
     browser.keep_picture("task-done");
 
     browser.go(&server.at("/"));

@@ -26,19 +26,19 @@
     line.append(no, when, words);
     log.append(line);
   };
-  // State, duration and error change while the log runs; the Server renders them, the log stays.
-  const refreshHead = async () => {
+  // State, duration, error and artifacts change while the log runs; the Server renders them, the log stays.
+  const refresh = async () => {
     const answer = await fetch(location.href);
     if (!answer.ok || answer.redirected) return location.reload();
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    document.getElementById("head").replaceWith(page.getElementById("head"));
+    for (const part of ["head", "artifacts"]) document.getElementById(part).replaceWith(page.getElementById(part));
   };
   source.onmessage = (message) => {
     const event = JSON.parse(message.data);
     if (fresh) {
       fresh = false;
       log.replaceChildren();
-      if (state() === "queued") refreshHead();
+      if (state() === "queued") refresh();
     }
     if (event.Kind !== "Line" && (event.Kind !== "Open" || event.Status === "Pending")) return;
     const follow = atEnd();
@@ -47,6 +47,6 @@
   };
   source.addEventListener("end", () => {
     source.close();
-    if (state() === "queued" || state() === "executing") refreshHead();
+    if (state() === "queued" || state() === "executing") refresh();
   });
 })();
