@@ -3,7 +3,7 @@
 //! Each has `replace(text, variables)`, which changes only the places that a variable names and leaves every other byte as
 //! it is. What is read and written, and in which order formats are tried, is the convention's business.
 
-mod edit;
+pub(crate) mod edit;
 pub mod json;
 #[cfg(test)]
 mod mutated;

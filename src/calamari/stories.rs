@@ -297,9 +297,13 @@ fn sigterm_ends_the_script_with_all_that_it_started() {
         .ok()
         .and_then(rustix::process::Pid::from_raw)
         .expect("a pid");
+    // What was killed may be on its way out for a moment.
     let state =
-        std::fs::read_to_string(format!("/proc/{}/stat", grandchild.as_raw_pid())).unwrap_or_default();
-    assert!(state.is_empty() || state.contains(") Z "), "{state}");
+        || std::fs::read_to_string(format!("/proc/{}/stat", grandchild.as_raw_pid())).unwrap_or_default();
+    while !state().is_empty() && !state().contains(") Z ") {
+        assert!(started.elapsed() < Duration::from_secs(10), "{}", state());
+        std::thread::sleep(Duration::from_millis(5));
+    }
     workspace.assert_no_helper_files();
 }
 

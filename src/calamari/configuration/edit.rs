@@ -38,7 +38,7 @@ pub(super) fn line_end(text: &str) -> &'static str {
 }
 
 /// The line and column of a place, both from 1.
-pub(super) fn place(text: &str, position: usize) -> (usize, usize) {
+pub(crate) fn place(text: &str, position: usize) -> (usize, usize) {
     let before = &text.as_bytes()[..position.min(text.len())];
     let line_start = before
         .iter()

@@ -1,13 +1,11 @@
 //! JSON (14.1): the path of a value is its member names and array indexes joined by `:`.
 //!
-//! Reading is as lenient as that of the original: comments, trailing commas, single quotes, names without quotes.
-
-mod reader;
+//! Reading is as lenient as that of the original ([`crate::lenient_json`]).
 
 use super::edit::{self, Edit};
 use super::{Note, ReplaceError, Replaced, is_for_paths};
+use crate::lenient_json::reader::{self, Content, Node};
 use octostache::{VariableCollection, fold};
-use reader::{Content, Node};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -33,7 +31,7 @@ pub fn replace(text: &str, variables: &VariableCollection) -> Result<Replaced, R
         return Ok(Replaced::default());
     }
     let root = reader::read(text).map_err(|error| {
-        let (line, column) = edit::place(text, error.position);
+        let (line, column) = error.place(text);
         ReplaceError::Unreadable(format!("{} (line {line}, column {column})", error.reason))
     })?;
     let names: Vec<&str> = variables
@@ -141,7 +139,7 @@ fn new_text(old: Old, value: Option<&str>, line_end: &str) -> Result<New, String
         }
         (Old::Container, Some(value)) => {
             let root = reader::read(value).map_err(|error| {
-                let (line, column) = edit::place(value, error.position);
+                let (line, column) = error.place(value);
                 format!("{} (line {line}, column {column} of the value)", error.reason)
             })?;
             let trimmed = value.trim();

@@ -1,17 +1,19 @@
-//! A lenient reader of JSON that knows where each value stands.
+//! The one reader of JSON, which knows where each value stands.
 
 use std::ops::Range;
 
+use crate::configuration::edit;
+
 /// A value and its place in the text.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Node {
-    pub(super) content: Content,
-    pub(super) range: Range<usize>,
+pub(crate) struct Node {
+    pub(crate) content: Content,
+    pub(crate) range: Range<usize>,
 }
 
 /// What a value is.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Content {
+pub(crate) enum Content {
     /// Members in order; of a repeated one the last.
     Object(Vec<(String, Node)>),
     Array(Vec<Node>),
@@ -24,7 +26,7 @@ pub(super) enum Content {
 
 /// A number.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Number {
+pub(crate) enum Number {
     Whole(i64),
     /// With a fraction, an exponent, or more than 64 bits; also those that are none.
     Other(f64),
@@ -32,16 +34,23 @@ pub(super) enum Number {
 
 /// Why a text is not JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ReadError {
-    pub(super) reason: String,
-    pub(super) position: usize,
+pub(crate) struct ReadError {
+    pub(crate) reason: String,
+    pub(crate) position: usize,
+}
+
+impl ReadError {
+    /// The line and column of it in its text, both from 1.
+    pub(crate) fn place(&self, text: &str) -> (usize, usize) {
+        edit::place(text, self.position)
+    }
 }
 
 /// Values may lie in each other this deep.
 const DEEPEST: usize = 64;
 
 /// Reads one value, with comments around it.
-pub(super) fn read(text: &str) -> Result<Node, ReadError> {
+pub(crate) fn read(text: &str) -> Result<Node, ReadError> {
     let mut reader = Reader {
         text,
         position: 0,
