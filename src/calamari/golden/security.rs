@@ -428,10 +428,16 @@ fn e23_a_stop_ends_everything_that_the_script_started() {
     rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("told");
     child.wait().expect("ended");
     assert!(stopped.elapsed().as_secs() < 10, "{:?}", stopped.elapsed());
+    // What was killed may be on its way out for a moment.
     for pid in place.text("pids").lines() {
-        let alive = std::fs::read_to_string(Path::new("/proc").join(pid).join("cmdline"))
-            .is_ok_and(|line| line.contains("mantle-e23"));
-        assert!(!alive, "{pid} is left");
+        let alive = || {
+            std::fs::read_to_string(Path::new("/proc").join(pid).join("cmdline"))
+                .is_ok_and(|line| line.contains("mantle-e23"))
+        };
+        while alive() {
+            assert!(stopped.elapsed().as_secs() < 10, "{pid} is left");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 }
 
