@@ -3,6 +3,7 @@
 use crate::masking::Masker;
 use contracts::ServiceMessage;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Where lines go. Clones share one state, so that the two streams of a child and the runner itself stay in order.
@@ -28,7 +29,19 @@ struct Inner {
     /// Whether the last thing on standard output was a part of a line.
     open_line: bool,
     masker: Masker,
+    alert: Alert,
 }
+
+/// Whether a text could not be masked, and whether that was told.
+#[derive(Clone, Copy, PartialEq)]
+enum Alert {
+    None,
+    Due,
+    Told,
+}
+
+/// What stands in the place of a text that could not be masked.
+pub const NOT_MASKED: &str = "[masked: internal error]";
 
 const VERBOSE: &str = "stdout-verbose";
 const DEFAULT: &str = "stdout-default";
@@ -49,6 +62,7 @@ impl Log {
             mode: None,
             open_line: false,
             masker: Masker::default(),
+            alert: Alert::None,
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -73,8 +87,9 @@ impl Log {
     /// A line on standard error.
     pub fn error(&self, text: &str) {
         let mut inner = self.lock();
-        let text = inner.masker.mask_text(text).into_owned();
+        let text = inner.masked(text.as_bytes());
         inner.write(Stream::Error, format!("{text}\n").as_bytes());
+        inner.tell_alert();
         inner.flush();
     }
 
@@ -115,7 +130,7 @@ impl Log {
 
     /// A text with the sensitive values hidden.
     pub fn masked(&self, text: &str) -> String {
-        self.lock().masker.mask_text(text).into_owned()
+        self.lock().masked(text.as_bytes())
     }
 
     /// A part of a child's output, hidden values masked but for what is `intact`; `end` also ends the line.
@@ -124,8 +139,7 @@ impl Log {
         for part in parts {
             match part {
                 ChildText::Masked(bytes) => {
-                    let masked = inner.masker.mask(bytes).into_owned();
-                    let text = String::from_utf8_lossy(&masked);
+                    let text = inner.masked(bytes);
                     inner.write(stream, text.as_bytes());
                 }
                 ChildText::Intact(bytes) => inner.write(stream, bytes),
@@ -137,6 +151,9 @@ impl Log {
         if stream == Stream::Output {
             inner.open_line = !end;
         }
+        if end {
+            inner.tell_alert();
+        }
     }
 
     /// Hands what was printed to the system.
@@ -144,16 +161,18 @@ impl Log {
         self.lock().flush();
     }
 
-    /// How much of a child's unfinished text can be printed.
+    /// How much of a child's unfinished text can be printed. All of it when that cannot be said: it is not shown then.
     pub(crate) fn safe_length(&self, text: &[u8]) -> usize {
-        self.lock().masker.safe_length(text)
+        let inner = self.lock();
+        catch_unwind(AssertUnwindSafe(|| inner.masker.safe_length(text))).unwrap_or(text.len())
     }
 
     fn line(&self, mode: &'static str, text: &str) {
         let mut inner = self.lock();
         inner.switch(mode);
-        let text = inner.masker.mask_text(text).into_owned();
+        let text = inner.masked(text.as_bytes());
         inner.write(Stream::Output, format!("{text}\n").as_bytes());
+        inner.tell_alert();
         inner.flush();
     }
 
@@ -172,6 +191,37 @@ pub(crate) enum ChildText<'a> {
 }
 
 impl Inner {
+    /// A text with the sensitive values hidden. When the masker fails, the text is left out: rather a line less than a
+    /// secret more.
+    fn masked(&mut self, text: &[u8]) -> String {
+        let masker = &self.masker;
+        let masked = catch_unwind(AssertUnwindSafe(|| {
+            String::from_utf8_lossy(&masker.mask(text)).into_owned()
+        }));
+        masked.unwrap_or_else(|_| {
+            if self.alert == Alert::None {
+                self.alert = Alert::Due;
+            }
+            NOT_MASKED.to_owned()
+        })
+    }
+
+    /// Says once that something was left out, and goes back to the mode in force.
+    fn tell_alert(&mut self) {
+        if self.alert != Alert::Due {
+            return;
+        }
+        self.alert = Alert::Told;
+        let mode = self.mode;
+        self.switch(WARNING);
+        let text = format!(
+            "A line could not be searched for sensitive values; each such line is replaced by {NOT_MASKED}. This is a \
+             fault of the runner, please report it.\n"
+        );
+        self.write(Stream::Output, text.as_bytes());
+        self.switch(mode.unwrap_or(DEFAULT));
+    }
+
     fn switch(&mut self, mode: &'static str) {
         if std::mem::take(&mut self.open_line) {
             self.write(Stream::Output, b"\n");

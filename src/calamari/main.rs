@@ -6,6 +6,12 @@ use std::io::{BufWriter, stderr, stdin, stdout};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // What a panic says may quote the text at hand, and standard error is not masked.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        eprintln!("A fault in the runner, at {place}; please report it");
+    }));
+    let _scenario = fail::has_failpoints().then(fail::FailScenario::setup);
     let log = Log::new(BufWriter::new(stdout()), BufWriter::new(stderr()));
     let interruption = match Interruption::listen() {
         Ok(interruption) => interruption,

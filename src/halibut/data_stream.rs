@@ -77,6 +77,35 @@ impl DataStream {
         Ok(stream)
     }
 
+    /// The same for a file that a script names: below `workspaces`, whose folders belong to one script each, it must lie in
+    /// the folder that the path names, whatever links of folders the script made there.
+    ///
+    /// # Errors
+    /// As before, or when the path leads out of the script's folder.
+    pub async fn from_script_file(workspaces: &Path, path: &Path) -> io::Result<Self> {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return Self::from_plain_file(path).await;
+        };
+        // A script knows its folder by the path without links.
+        let real = tokio::fs::canonicalize(workspaces).await.ok();
+        let inside = [Some(workspaces), real.as_deref()]
+            .into_iter()
+            .flatten()
+            .find_map(|root| Some((root, path.strip_prefix(root).ok()?.components().next()?)));
+        let Some((root, own)) = inside else {
+            return Self::from_plain_file(path).await;
+        };
+        let workspace = tokio::fs::canonicalize(root.join(own)).await?;
+        let folder = tokio::fs::canonicalize(folder).await?;
+        if !folder.starts_with(&workspace) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{} leads out of the folder of its script", path.display()),
+            ));
+        }
+        Self::from_plain_file(folder.join(name)).await
+    }
+
     /// What a message says will follow it.
     pub(crate) fn awaited(id: [u8; 16], length: u64) -> Self {
         Self {

@@ -17,6 +17,8 @@ const LISTENING_PORT: u16 = 10933;
 /// Bounds of the original (`tentacle-protocol.md` 7.3).
 const POLLING_CONNECTIONS: std::ops::RangeInclusive<u32> = 1..=512;
 const LONGEST_SECONDS: u32 = 86_400;
+/// At least more than one line, at most a TiB.
+const SCRIPT_LOG_MB: std::ops::RangeInclusive<u32> = 2..=1 << 20;
 
 /// The agent's settings, checked.
 #[derive(Debug, Clone)]
@@ -55,6 +57,8 @@ pub struct AgentSettings {
     pub registration_retry_seconds: u32,
     /// How long a stop may take in all, in seconds.
     pub shutdown_grace_seconds: u32,
+    /// How much output is kept of one script, in MiB.
+    pub script_log_mb: u32,
     /// Form of the log.
     pub log_format: LogFormat,
 }
@@ -142,6 +146,7 @@ struct Raw {
     forcetakeover: Option<String>,
     registrationretryseconds: Option<String>,
     shutdown_grace_seconds: Option<String>,
+    script_log_mb: Option<String>,
     log_format: Option<String>,
 }
 
@@ -198,6 +203,7 @@ impl AgentSettings {
                 8,
                 seconds,
             ),
+            script_log_mb: check.number("SCRIPT_LOG_MB", raw.script_log_mb.as_deref(), 1024, SCRIPT_LOG_MB),
             log_format: log_format(check, raw.log_format.as_deref()),
         }
     }

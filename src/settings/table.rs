@@ -184,6 +184,7 @@ pub const TABLE: &[Setting] = &[
     plain("Ephemeral", &[], Agent, "false", "true: deregistration deletes the machine for good", Built),
     plain("ForceTakeOver", &[], Agent, "false", "true: take the name even from a machine that answers", Built),
     plain("RegistrationRetrySeconds", &[], Agent, "300", "how long a first registration is tried again", Built),
+    plain("SCRIPT_LOG_MB", &[], Agent, "1024", "output kept of one script, in MiB; what it prints beyond that is left out, and a line says so", Built),
     plain("OCTOPUS_RUNNING_IN_CONTAINER", &[], Agent, "Y", "marker", Marker("it is a marker")),
     plain("AsKubernetesTentacle", &[], Agent, "", "Kubernetes agent", NO_KUBERNETES),
     plain("DeploymentTargetEnabled", &[], Agent, "", "Kubernetes agent", NO_KUBERNETES),

@@ -10,12 +10,14 @@ use halibut::{DataStream, ServiceError};
 use sha1::{Digest, Sha1};
 use tokio_util::sync::CancellationToken;
 
+use crate::script::Workspaces;
 use crate::{durable_file, free_space};
 
 /// Stores and hands out files; relative paths start at the home folder.
 #[derive(Debug)]
 pub(crate) struct Files {
     home: PathBuf,
+    workspaces: PathBuf,
     stopping: CancellationToken,
 }
 
@@ -24,6 +26,7 @@ impl Files {
     pub(crate) fn new(home: &Path, stopping: CancellationToken) -> Files {
         Files {
             home: home.to_owned(),
+            workspaces: Workspaces::new(home).root().to_owned(),
             stopping,
         }
     }
@@ -59,7 +62,8 @@ impl FileTransferService for Files {
                 length: 0,
             });
         };
-        let stored = tokio::task::spawn_blocking(move || store(&path, upload)).await;
+        let is_ours = path.starts_with(&self.home);
+        let stored = tokio::task::spawn_blocking(move || store(&path, upload, is_ours)).await;
         let (hash, length) = stored
             .map_err(io::Error::other)
             .and_then(|stored| stored)
@@ -74,7 +78,7 @@ impl FileTransferService for Files {
     async fn download_file(&self, remote_path: String) -> Result<Option<DataStream>, ServiceError> {
         let path = self.resolve(&remote_path)?;
         let full_path = path.display().to_string();
-        match DataStream::from_plain_file(path).await {
+        match DataStream::from_script_file(&self.workspaces, &path).await {
             Ok(stream) => Ok(Some(stream)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed("read", &full_path, &error)),
@@ -83,12 +87,16 @@ impl FileTransferService for Files {
 }
 
 /// Puts the content beside its place and renames it there: a reader sees the old file or the new one, whole.
-fn store(path: &Path, upload: DataStream) -> io::Result<(String, i64)> {
+fn store(path: &Path, upload: DataStream, is_ours: bool) -> io::Result<(String, i64)> {
     if path.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
     }
     let folder = durable_file::folder_of(path);
-    std::fs::create_dir_all(folder)?;
+    if is_ours {
+        durable_file::private_folder(folder)?;
+    } else {
+        std::fs::create_dir_all(folder)?; // as open as the agent's umask says
+    }
     free_space::check(folder, upload.length())?;
     let declared = upload.length();
     let temporary = tempfile::Builder::new()
@@ -180,6 +188,58 @@ mod tests {
                 .await
                 .unwrap()
                 .is_none()
+        );
+    }
+
+    /// `security.md` E14
+    #[tokio::test]
+    async fn a_file_of_a_script_lies_in_its_folder() {
+        let home = tempfile::tempdir().unwrap();
+        let files = files(home.path());
+        let work = home.path().join("Work/t");
+        std::fs::create_dir_all(work.join("real")).unwrap();
+        std::fs::write(work.join("real/result.txt"), "mine").unwrap();
+        std::fs::write(home.path().join("key"), "not mine").unwrap();
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, work.join(name)).unwrap();
+        link("real", "inside");
+        link("../..", "outside");
+        link("../../key", "key");
+        link(home.path().to_str().unwrap(), "real/absolute");
+        let download = async |path: &str| {
+            let stream = files.download_file(format!("Work/t/{path}")).await?;
+            Ok::<_, ServiceError>(stream.expect("a file").read_to_vec(10).await.unwrap())
+        };
+        for fine in [
+            "real/result.txt",
+            "inside/result.txt",
+            "real/../inside/result.txt",
+        ] {
+            assert_eq!(download(fine).await.unwrap(), b"mine", "{fine}");
+        }
+        for bad in [
+            "outside/key",
+            "key",
+            "real/absolute/key",
+            "inside/absolute/key",
+            "../../key",
+            "outside/Work/../key",
+        ] {
+            let refused = download(bad).await.unwrap_err().to_string();
+            assert!(
+                refused.contains("leads out") || refused.contains("is a link"),
+                "{refused}"
+            );
+        }
+        let missing = files.download_file("Work/t/gone/result.txt".to_owned()).await;
+        assert!(missing.unwrap().is_none());
+        assert_eq!(
+            files
+                .download_file("key".to_owned())
+                .await
+                .unwrap()
+                .unwrap()
+                .length(),
+            8
         );
     }
 

@@ -45,9 +45,9 @@ async fn what_a_script_leaves_belongs_to_its_task() {
     );
 }
 
-/// `security.md` E14: what a script names is fetched only where it is a file of its own.
+/// `security.md` 4.6: what a script names is fetched only where it is a file of its own.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_file_of_the_script_stays_where_it_is() {
+async fn e14_what_is_no_file_of_the_script_stays_where_it_is() {
     let stack = Stack::start().await;
     let message = |path: &str| {
         format!(
@@ -55,10 +55,13 @@ async fn what_is_no_file_of_the_script_stays_where_it_is() {
         )
     };
     let body = [
-        "ln -s /etc/passwd link.txt; mkfifo pipe".to_owned(),
+        "ln -s /etc/passwd link.txt; ln -s /etc folder; mkdir sub; ln -s ../../.. sub/up; mkfifo pipe"
+            .to_owned(),
         message("../../etc/passwd"),
         message("$PWD/../../../../../../../../../../../etc/passwd"),
         message("$PWD/link.txt"),
+        message("$PWD/folder/passwd"),
+        message("$PWD/sub/up/tentacle.config"),
         message("$PWD/pipe"),
         message("$PWD/missing.txt"),
         message("$PWD"),
@@ -75,8 +78,8 @@ async fn what_is_no_file_of_the_script_stays_where_it_is() {
     let log = stack.log(&task).await;
     assert_eq!(
         log.matches("was not collected").count(),
-        12,
-        "six on each machine\n{log}"
+        16,
+        "eight on each machine\n{log}"
     );
     assert!(!log.contains("root:x:0"), "{log}");
 }

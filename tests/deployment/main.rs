@@ -7,6 +7,7 @@ mod cluster;
 mod crash;
 mod failure;
 mod live_log;
+mod masking;
 mod program;
 mod release;
 mod stack;

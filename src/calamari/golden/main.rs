@@ -7,6 +7,7 @@ mod bad_input;
 mod cache;
 mod convention;
 mod format;
+mod java_archive;
 mod pack;
 mod place;
 mod published;

@@ -1,13 +1,15 @@
 //! A fresh folder in which packages are deployed, and the text of all that happened there.
 
 use crate::pack::{Item, pack};
-use calamari::command::deploy_package::INSTALL;
+use calamari::command::{deploy_java_archive, deploy_package};
+use calamari::convention::Convention;
 use calamari::journal::Journal;
 use calamari::log::Log;
 use calamari::package_cache::hash_of;
 use contracts::ServiceMessage;
 use serde_json::json;
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -158,6 +160,21 @@ impl Place {
     }
 
     fn deploy_and_tell(&mut self, package: &str, bytes: &[u8], contents: Vec<String>) -> Outcome {
+        self.prepare(package, bytes, contents);
+        self.tell_run(&["deploy-package", "--package", package])
+    }
+
+    /// Makes a Java archive and deploys it with the command for such; all of it goes into the story.
+    pub fn deploy_archive(&mut self, archive: &str, items: &[Item<'_>]) -> Outcome {
+        let bytes = pack(archive, items);
+        self.write(archive, &bytes);
+        let mut entries = Vec::new();
+        list(&self.path(archive), "", &mut entries);
+        self.prepare(archive, &bytes, entries);
+        self.tell_run(&["deploy-java-archive", "--archive", archive])
+    }
+
+    fn prepare(&mut self, package: &str, bytes: &[u8], contents: Vec<String>) {
         self.write(package, bytes);
         let name = versioning::PackageFileName::parse(package).expect("the name of a package");
         let about = "Octopus.Action.Package[]";
@@ -166,7 +183,6 @@ impl Place {
         self.set(&format!("{about}.OriginalPath"), &format!("<work>/{package}"));
         self.tell(&format!("package {package}"), contents.into_iter());
         self.tell_tree("before");
-        self.tell_run(&["deploy-package", "--package", package])
     }
 
     /// Runs the program; what it did goes into the story.
@@ -182,7 +198,11 @@ impl Place {
             .filter_map(|line| line.strip_prefix("Stage: "))
             .collect();
         if !stages.is_empty() {
-            self.tell("stages", described(&stages).into_iter());
+            let list: &[Convention] = match arguments[0] {
+                "deploy-java-archive" => &deploy_java_archive::INSTALL,
+                _ => &deploy_package::INSTALL,
+            };
+            self.tell("stages", described(&stages, list).into_iter());
         }
         let outputs: Vec<String> = lines
             .iter()
@@ -266,17 +286,16 @@ impl Place {
 
 /// The stages that were logged: how far the list of a deployment was followed, and what came then. The list itself is kept
 /// and compared elsewhere.
-fn described(stages: &[&str]) -> Vec<String> {
-    let list = INSTALL.map(|convention| convention.name);
+fn described(stages: &[&str], list: &[Convention]) -> Vec<String> {
     let followed = stages
         .iter()
         .zip(list)
-        .take_while(|(stage, listed)| *stage == listed)
+        .take_while(|(stage, listed)| **stage == listed.name)
         .count();
     let first = match followed {
         all if all == list.len() => "the whole list".to_owned(),
         0 => "nothing of the list".to_owned(),
-        some => format!("the list up to {}", list[some - 1]),
+        some => format!("the list up to {}", list[some - 1].name),
     };
     let rest = stages[followed..].iter().map(|stage| format!("then {stage}"));
     std::iter::once(first).chain(rest).collect()
@@ -310,6 +329,10 @@ fn tree(folder: &Path, name: &str, lines: &mut Vec<String>) {
         } else if kind.is_symlink() {
             let target = std::fs::read_link(entry.path()).expect("a link");
             lines.push(format!("{} -> {}", shown(&name), target.display()));
+        } else if name.ends_with(".war") {
+            let mode = entry.metadata().expect("a file").permissions().mode() & 0o777;
+            lines.push(format!("{} {mode:o} with", shown(&name)));
+            list(&entry.path(), "  ", lines);
         } else {
             let mode = entry.metadata().expect("a file").permissions().mode() & 0o777;
             let text = match String::from_utf8(std::fs::read(entry.path()).expect("a file")) {
@@ -318,6 +341,25 @@ fn tree(folder: &Path, name: &str, lines: &mut Vec<String>) {
             };
             lines.push(format!("{} {mode:o} {text}", shown(&name)));
         }
+    }
+}
+
+/// A line for each entry of a Java archive, in its order: not the archive as a whole, whose entries have the time of day.
+fn list(archive: &Path, indent: &str, lines: &mut Vec<String>) {
+    let file = std::fs::File::open(archive).expect("an archive");
+    let mut archive = zip::ZipArchive::new(file).expect("a zip");
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).expect("an entry");
+        let mut text = String::new();
+        entry.read_to_string(&mut text).expect("text");
+        let name = entry.name().expect("a name").into_owned();
+        let mode = entry.unix_mode().unwrap_or_default() & 0o777;
+        let method = entry.compression();
+        lines.push(format!(
+            "{indent}{} {mode:o} {method:?} {}",
+            shown(&name),
+            shown(&text)
+        ));
     }
 }
 

@@ -229,6 +229,63 @@ fn e07_short_and_common_secrets_are_not_hidden() {
     }
 }
 
+/// The speed is the matter of `tests/bench/masking.rs`.
+#[test]
+fn e08_ten_thousand_secrets_are_hidden_in_little_memory() {
+    const SECRETS: usize = 10_000;
+    let place = Place::new();
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut word = || -> String {
+        let mut letter = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            char::from(b'a' + u8::try_from((state >> 33) % 26).expect("a letter"))
+        };
+        (0..20).map(|_| letter()).collect()
+    };
+    let secrets: Vec<String> = (0..SECRETS).map(|_| word()).collect();
+    let mut log = String::new();
+    for number in 0..100_000 {
+        let shown = if number % 10 == 0 {
+            secrets[number / 10].clone()
+        } else {
+            word()
+        };
+        log.push_str(&format!(
+            "{number:>8} a line of a log that says {shown} among other things\n"
+        ));
+    }
+    place.write("log", &log);
+    let mut entries: Vec<_> = (0..SECRETS)
+        .map(|number| serde_json::json!({"k": format!("Secret{number}"), "v": secrets[number], "s": true}))
+        .collect();
+    entries.push(serde_json::json!({"k": "Octopus.Action.Script.Syntax", "v": "Bash"}));
+    // The runner waits for its child, so its memory is what it will ever have been.
+    let script = "cat log log log; grep VmHWM /proc/$PPID/status";
+    entries.push(serde_json::json!({"k": "Octopus.Action.Script.ScriptBody", "v": script}));
+    place.write("secret.json", serde_json::to_vec(&entries).expect("JSON"));
+    let outcome = place.run(&["run-script", "--variables=secret.json"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.error);
+    assert!(outcome.output.len() > 15_000_000, "{}", outcome.output.len());
+    assert_eq!(outcome.output.matches("********").count(), 3 * SECRETS);
+    let secrets: std::collections::HashSet<&str> = secrets.iter().map(String::as_str).collect();
+    let left = outcome
+        .output
+        .split_ascii_whitespace()
+        .filter(|word| secrets.contains(word))
+        .count();
+    assert_eq!(left, 0, "secrets are left");
+    let peak = outcome
+        .output
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .expect("what the runner takes");
+    let kibibytes: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+    eprintln!("peak memory of the runner: {} MB", kibibytes * 1024 / 1_000_000);
+    assert!(kibibytes * 1024 < 200_000_000, "{kibibytes} KiB");
+}
+
 #[test]
 fn e09_a_sensitive_output_variable_is_hidden_from_then_on() {
     let outcome = with_secret(
@@ -261,6 +318,69 @@ fn e11_a_trace_shows_no_secret() {
     );
     assert!(outcome.error.contains("********"), "{}", outcome.error);
     assert!(!outcome.error.contains("hunter2!"), "{}", outcome.error);
+}
+
+/// The fail point is in the program of the stories only.
+#[test]
+fn e12_a_line_on_which_the_masker_fails_is_left_out_and_the_script_goes_on() {
+    let script = "echo before\n\
+                  echo \"breaks $(get_octopusvariable Secret)\"\n\
+                  echo \"between $(get_octopusvariable Secret)\"\n\
+                  echo \"breaks again $(get_octopusvariable Secret)\"\n\
+                  echo \"breaks too $(get_octopusvariable Secret)\" >&2\n\
+                  set_octopusvariable After yes\n\
+                  echo after; exit 5";
+    let place = Place::new();
+    let entries = serde_json::json!([
+        {"k": "Octopus.Action.Script.ScriptBody", "v": script},
+        {"k": "Octopus.Action.Script.Syntax", "v": "Bash"},
+        {"k": "Secret", "v": "hunter2!", "s": true},
+    ]);
+    place.write("secret.json", serde_json::to_vec(&entries).expect("JSON"));
+    std::fs::create_dir_all(place.path("agent")).expect("made");
+    let mut command = place.command(&["run-script", "--variables=secret.json"]);
+    command.env("FAILPOINTS", "calamari::masking=return(breaks)");
+    let Outcome { code, output, error } = outcome(command);
+    assert_eq!(code, 5, "the script's own exit code: {error}");
+    assert!(
+        !output.contains("hunter2!") && !error.contains("hunter2!"),
+        "{output}{error}"
+    );
+    assert!(
+        !output.contains("breaks") && !error.contains("breaks"),
+        "{output}{error}"
+    );
+    let warning = "A line could not be searched for sensitive values";
+    let lines: Vec<&str> = output
+        .lines()
+        .skip_while(|line| *line != "before")
+        .map(|line| if line.starts_with(warning) { warning } else { line })
+        .take_while(|line| !line.starts_with("##octopus[setVariable"))
+        .collect();
+    let masked = "[masked: internal error]";
+    let expected = [
+        "before",
+        masked,
+        "##octopus[stdout-warning]",
+        warning,
+        "##octopus[stdout-default]",
+        "between ********",
+        masked,
+    ];
+    // Standard error comes when it comes, and its line may be the first that fails.
+    let told = |text: &str| output.lines().filter(|line| line.starts_with(text)).count();
+    assert_eq!(
+        (told(warning), told(masked), told("between ********")),
+        (1, 2, 1),
+        "{output}"
+    );
+    assert!(lines.iter().all(|line| expected.contains(line)), "{lines:?}");
+    assert!(error.lines().any(|line| line == masked), "{error}");
+    assert!(
+        output.contains("name='QWZ0ZXI='"),
+        "its variable is set: {output}"
+    );
+    assert!(output.contains("\nafter\n"), "{output}");
 }
 
 #[test]

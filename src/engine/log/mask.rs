@@ -2,14 +2,21 @@
 //! output as it is written, masks first and in more forms.
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
+use crate::fault;
+
 /// What stands in the place of a secret.
 pub const MASK: &str = "********";
+
+/// What stands in the place of a text that could not be masked.
+pub const NOT_MASKED: &str = "[masked: internal error]";
 
 /// Values shorter than this many characters would hide half the log.
 const SHORTEST: usize = 4;
@@ -21,6 +28,7 @@ const SHORTEST_LINE: usize = 8;
 #[derive(Default)]
 pub struct Mask {
     known: RwLock<Known>,
+    has_failed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -47,9 +55,22 @@ impl Mask {
         }
     }
 
-    /// The text with every known secret replaced.
+    /// The text with every known secret replaced; [`NOT_MASKED`] when that fails: rather a line less than a secret more.
     #[must_use]
     pub fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        catch_unwind(AssertUnwindSafe(|| self.replaced(text))).unwrap_or_else(|_| {
+            self.has_failed.store(true, Ordering::Relaxed);
+            Cow::Borrowed(NOT_MASKED)
+        })
+    }
+
+    /// Whether a text was left out because it could not be masked; forgets it.
+    pub(super) fn take_failure(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed) && self.has_failed.swap(false, Ordering::Relaxed)
+    }
+
+    fn replaced<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        fault::mask(text);
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         match &known.automaton {
             Some(automaton) if automaton.is_match(text) => {

@@ -7,7 +7,7 @@ use application::Clock;
 use contracts::ProcessOutput;
 use files::task_logs::{Category, LogWriter, Source, Status};
 
-use super::mask::Mask;
+use super::mask::{Mask, NOT_MASKED};
 use super::output::{Output, OutputReader};
 
 /// Writes what a task has to say. Everything passes the mask.
@@ -17,6 +17,8 @@ pub struct TaskLog {
     mask: Arc<Mask>,
     clock: Arc<dyn Clock>,
     warned: Arc<AtomicBool>,
+    /// It was told that texts could not be masked.
+    mask_failed: Arc<AtomicBool>,
 }
 
 impl TaskLog {
@@ -28,6 +30,7 @@ impl TaskLog {
             mask: Arc::default(),
             clock,
             warned: Arc::default(),
+            mask_failed: Arc::default(),
         }
     }
 
@@ -86,7 +89,8 @@ impl TaskLog {
     pub fn line(&self, block: &str, category: Category, text: &str) -> files::Result<()> {
         self.note(category);
         self.writer
-            .line(self.clock.now(), block, category, self.mask.apply(text))
+            .line(self.clock.now(), block, category, self.mask.apply(text))?;
+        self.tell_failure(block)
     }
 
     /// Writes a plain line.
@@ -190,6 +194,7 @@ impl TaskLog {
             }
         }
         self.writer.agent_lines(block, written)?;
+        self.tell_failure(block)?;
         Ok(effects)
     }
 
@@ -205,6 +210,20 @@ impl TaskLog {
     #[must_use]
     pub fn now(&self) -> i64 {
         self.clock.now()
+    }
+
+    /// Says, once for a task, that texts were left out because they could not be masked.
+    fn tell_failure(&self, block: &str) -> files::Result<()> {
+        if !self.mask.take_failure() || self.mask_failed.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        tracing::error!("a line of a task log could not be masked and was left out; please report it");
+        let text = format!(
+            "A line could not be searched for sensitive values; each such line is replaced by {NOT_MASKED}. This is a fault \
+             of the Server, please report it."
+        );
+        self.note(Category::Warning);
+        self.writer.line(self.clock.now(), block, Category::Warning, text)
     }
 
     fn note(&self, category: Category) {

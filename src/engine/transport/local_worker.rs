@@ -240,7 +240,7 @@ impl Transport for LocalWorker {
     }
 
     async fn download(&self, path: &str, _cancel: &CancellationToken) -> Answer<Option<DataStream>> {
-        match DataStream::from_plain_file(self.path(path)).await {
+        match DataStream::from_script_file(&self.home.join("Work"), &self.path(path)).await {
             Ok(stream) => Ok(Some(stream)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(TransportError::Refused(format!(

@@ -62,6 +62,8 @@ pub struct AgentOptions {
     pub inherited: Vec<(OsString, OsString)>,
     /// Where the log goes.
     pub output: Output,
+    /// The most bytes of output that are kept of one script, in its log on disk.
+    pub largest_script_log: u64,
     /// Whether this process is the agent's alone and sub-reaper: then what escaped from scripts is found among its
     /// children, and reaped.
     pub owns_process: bool,
@@ -103,7 +105,8 @@ pub enum AgentError {
 }
 
 impl AgentOptions {
-    /// An agent that neither listens nor polls, with a stop of eight seconds and the environment of this process.
+    /// An agent that neither listens nor polls, with a stop of eight seconds, script logs of 1 GiB, and the environment
+    /// of this process.
     pub fn new(home: impl Into<PathBuf>, identity: Identity) -> AgentOptions {
         let home = home.into();
         AgentOptions {
@@ -118,6 +121,7 @@ impl AgentOptions {
             grace: Duration::from_secs(8),
             inherited: std::env::vars_os().collect(),
             output: Output::silent(),
+            largest_script_log: 1 << 30,
             owns_process: false,
         }
     }
@@ -153,7 +157,7 @@ impl Agent {
             inherited: options.inherited.clone(),
         };
         let children = Children::new(options.owns_process);
-        let scripts = Scripts::new(environment, children.clone());
+        let scripts = Scripts::new(environment, children.clone(), options.largest_script_log);
         let prepared = scripts.prepare().await;
         let left = prepared.map_err(|error| folder_error("prepare", &options.home, error))?;
         if left > 0 {

@@ -35,9 +35,10 @@ pub(super) const COMMAND: Command = Command {
 };
 
 fn run(context: &Context, options: &Options) -> Result<(), Failure> {
-    let settings = context
-        .surroundings
-        .settings(&["SHUTDOWN_GRACE_SECONDS", "LOG_FORMAT"])?;
+    let settings =
+        context
+            .surroundings
+            .settings(&["SHUTDOWN_GRACE_SECONDS", "LOG_FORMAT", "SCRIPT_LOG_MB"])?;
     let output = context.output.as_log(settings.log_format);
     process_table::prepare_process()
         .map_err(|error| Failure::controlled(format!("The process could not be prepared: {error}.")))?;
@@ -192,6 +193,7 @@ fn agent_options(
         grace: Duration::from_secs(u64::from(settings.shutdown_grace_seconds)),
         inherited: context.surroundings.variables.clone(),
         output: output.clone(),
+        largest_script_log: u64::from(settings.script_log_mb) << 20,
         owns_process: true,
         ..AgentOptions::new(configuration.home(), identity)
     })

@@ -204,7 +204,7 @@ mod tests {
     }
 
     fn log(folder: &tempfile::TempDir) -> ScriptLog {
-        ScriptLog::create(&folder.path().join("Output.log")).unwrap()
+        ScriptLog::create(&folder.path().join("Output.log"), u64::MAX).unwrap()
     }
 
     fn texts(log: &ScriptLog) -> Vec<String> {

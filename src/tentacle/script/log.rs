@@ -13,8 +13,6 @@ use jiff::Timestamp;
 const STRIDE: i64 = 256;
 /// An answer holds about so many bytes of lines; the caller asks for the rest with its next call.
 const ANSWER_BYTES: usize = 4 << 20;
-/// A script that prints more loses the rest.
-const LARGEST: u64 = 4 << 30;
 
 /// The lines from a number on, as many as fit into one answer.
 #[derive(Debug, Default)]
@@ -37,14 +35,17 @@ struct Inner {
     file: File,
     lines: i64,
     bytes: u64,
+    /// A script that prints more loses the rest.
+    largest: u64,
+    is_full: bool,
     /// Offsets of the lines 1, 1 + STRIDE, …
     offsets: Vec<u64>,
     failure: Option<String>,
 }
 
 impl ScriptLog {
-    /// A new log.
-    pub(crate) fn create(path: &Path) -> io::Result<ScriptLog> {
+    /// A new log that keeps about so many bytes.
+    pub(crate) fn create(path: &Path, largest: u64) -> io::Result<ScriptLog> {
         let file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -52,7 +53,7 @@ impl ScriptLog {
             .mode(0o600)
             .open(path)?;
         file.set_len(0)?;
-        Ok(ScriptLog::of(file, 0, 0, Vec::new()))
+        Ok(ScriptLog::of(file, 0, 0, Vec::new(), largest))
     }
 
     /// The log that an earlier agent left; a last line that was cut by its end does not count.
@@ -71,50 +72,50 @@ impl ScriptLog {
             lines += 1;
             bytes += length;
         }
-        Ok(ScriptLog::of(file, lines, bytes, offsets))
+        // its script has ended: nothing is added
+        Ok(ScriptLog::of(file, lines, bytes, offsets, bytes))
     }
 
-    fn of(file: File, lines: i64, bytes: u64, offsets: Vec<u64>) -> ScriptLog {
+    fn of(file: File, lines: i64, bytes: u64, offsets: Vec<u64>, largest: u64) -> ScriptLog {
         ScriptLog {
             inner: Mutex::new(Inner {
                 file,
                 lines,
                 bytes,
+                largest,
+                is_full: false,
                 offsets,
                 failure: None,
             }),
         }
     }
 
-    /// Adds a line with the present time. A failure is kept until [`sync`](Self::sync) tells it.
+    /// Adds a line with the present time. What does not fit any more is dropped, and one line says so. A failure is kept
+    /// until [`sync`](Self::sync) tells it.
     pub(crate) fn append(&self, source: OutputSource, text: &str) {
-        let time = Timestamp::now();
         let mut inner = self.inner();
-        if inner.failure.is_some() || inner.bytes > LARGEST {
+        if inner.failure.is_some() || inner.is_full {
             return;
         }
-        let is_last = inner.bytes + text.len() as u64 > LARGEST;
-        let text = if is_last {
-            "The log of this script is too long; nothing that follows is kept."
-        } else {
-            text
-        };
-        let mut line = serde_json::to_vec(&(word(source), text, time.to_string())).expect("texts are JSON");
-        line.push(b'\n');
-        if let Err(error) = inner.file.write_all(&line) {
-            inner.failure = Some(error.to_string());
-            return;
+        let line = entry(source, text);
+        if inner.bytes + line.len() as u64 <= inner.largest {
+            return inner.write(&line);
         }
-        if inner.lines % STRIDE == 0 {
-            let offset = inner.bytes;
-            inner.offsets.push(offset);
+        inner.is_full = true;
+        let text = format!(
+            "The log of this script holds {} MiB, as much as this agent keeps; what the script prints from now on is left out.",
+            inner.largest >> 20
+        );
+        inner.write(&entry(source, &text));
+    }
+
+    /// Adds a line of the agent's own about the end of the script, also when there is no more room for what the script
+    /// prints.
+    pub(crate) fn append_end(&self, source: OutputSource, text: &str) {
+        let mut inner = self.inner();
+        if inner.failure.is_none() {
+            inner.write(&entry(source, text));
         }
-        inner.lines += 1;
-        inner.bytes = if is_last {
-            LARGEST + 1
-        } else {
-            inner.bytes + line.len() as u64
-        };
     }
 
     /// Makes what was appended last.
@@ -168,6 +169,27 @@ impl ScriptLog {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+impl Inner {
+    fn write(&mut self, line: &[u8]) {
+        if let Err(error) = self.file.write_all(line) {
+            self.failure = Some(error.to_string());
+            return;
+        }
+        if self.lines % STRIDE == 0 {
+            self.offsets.push(self.bytes);
+        }
+        self.lines += 1;
+        self.bytes += line.len() as u64;
+    }
+}
+
+fn entry(source: OutputSource, text: &str) -> Vec<u8> {
+    let time = Timestamp::now();
+    let mut line = serde_json::to_vec(&(word(source), text, time.to_string())).expect("texts are JSON");
+    line.push(b'\n');
+    line
 }
 
 /// Reads a file from an offset on without moving anybody else's position.
@@ -231,6 +253,8 @@ fn word(source: OutputSource) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn texts(lines: &Lines) -> Vec<&str> {
@@ -240,7 +264,7 @@ mod tests {
     #[test]
     fn lines_are_numbered_from_one_and_reading_removes_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let log = ScriptLog::create(&folder.path().join("Output.log")).unwrap();
+        let log = ScriptLog::create(&folder.path().join("Output.log"), u64::MAX).unwrap();
         for number in 1..=600 {
             log.append(OutputSource::StdOut, &format!("line {number}"));
         }
@@ -258,7 +282,7 @@ mod tests {
     fn a_restarted_agent_reads_on_and_forgets_the_torn_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("Output.log");
-        let log = ScriptLog::create(&path).unwrap();
+        let log = ScriptLog::create(&path, u64::MAX).unwrap();
         log.append(OutputSource::StdOut, "two\nlines");
         log.append(OutputSource::StdErr, "bad");
         log.sync().unwrap();
@@ -277,7 +301,7 @@ mod tests {
     #[test]
     fn one_answer_is_bounded() {
         let folder = tempfile::tempdir().unwrap();
-        let log = ScriptLog::create(&folder.path().join("Output.log")).unwrap();
+        let log = ScriptLog::create(&folder.path().join("Output.log"), u64::MAX).unwrap();
         let text = "x".repeat(1 << 20);
         for _ in 0..9 {
             log.append(OutputSource::StdOut, &text);
@@ -289,5 +313,23 @@ mod tests {
             read = log.read(read.next).unwrap();
         }
         assert_eq!(read.next, 9);
+    }
+
+    #[test]
+    fn a_full_log_says_so_once_and_still_tells_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("Output.log");
+        let log = ScriptLog::create(&path, 1 << 20).unwrap();
+        for _ in 0..100_000 {
+            log.append(OutputSource::StdOut, "again and again");
+        }
+        log.append_end(OutputSource::Debug, "the end");
+        log.sync().unwrap();
+        assert!(fs::metadata(&path).unwrap().len() < (1 << 20) + 1000);
+        let read = log.read(10_000).unwrap();
+        let texts = texts(&read);
+        let told = |text: &&&str| text.contains("holds 1 MiB");
+        assert_eq!(texts.iter().filter(told).count(), 1);
+        assert!(told(&&texts[texts.len() - 2]) && texts[texts.len() - 1] == "the end");
     }
 }

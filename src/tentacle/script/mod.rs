@@ -30,12 +30,13 @@ use self::log::{Lines, ScriptLog};
 use self::process_table::Children;
 use self::run::{Script, Shared};
 use self::state::{Progress, ScriptState};
-use self::workspace::{Workspace, Workspaces};
+use self::workspace::Workspace;
 use crate::durable_file::Lasting;
 use crate::free_space;
 
 pub(crate) use self::environment::ScriptEnvironment;
 pub(crate) use self::run::Stopping;
+pub(crate) use self::workspace::Workspaces;
 
 /// The mutex of scripts that name none.
 const DEFAULT_MUTEX: &str = "RunningScript";
@@ -53,6 +54,8 @@ pub(crate) struct Scripts {
     shared: Arc<Shared>,
     slots: Mutex<HashMap<ScriptTicket, Arc<Slot>>>,
     running: TaskTracker,
+    /// The most bytes that are kept of one script's output.
+    largest_log: u64,
 }
 
 /// The place of one ticket. Whoever starts or loads its script holds the gate.
@@ -63,7 +66,7 @@ struct Slot {
 }
 
 impl Scripts {
-    pub(crate) fn new(environment: ScriptEnvironment, children: Children) -> Scripts {
+    pub(crate) fn new(environment: ScriptEnvironment, children: Children, largest_log: u64) -> Scripts {
         Scripts {
             workspaces: Workspaces::new(&environment.home),
             shared: Arc::new(Shared {
@@ -74,6 +77,7 @@ impl Scripts {
             }),
             slots: Mutex::default(),
             running: TaskTracker::new(),
+            largest_log,
         }
     }
 
@@ -162,10 +166,10 @@ impl Scripts {
             task_id: command.task_id.clone(),
         };
         let arguments = command.arguments.clone();
-        let root = self.workspaces.root().to_owned();
+        let (root, largest_log) = (self.workspaces.root().to_owned(), self.largest_log);
         let prepared = tokio::task::spawn_blocking(move || {
             free_space::check(&root, free_space::WORKSPACE)?;
-            prepare(workspace, command)
+            prepare(workspace, command, largest_log)
         });
         let prepared = prepared
             .await
@@ -321,14 +325,18 @@ fn load(workspace: Workspace) -> io::Result<Option<Script>> {
 }
 
 /// The folder, the body, the files, the log and the state. Blocks.
-fn prepare(workspace: Workspace, command: StartScriptCommand) -> io::Result<(Script, ScriptState)> {
+fn prepare(
+    workspace: Workspace,
+    command: StartScriptCommand,
+    largest_log: u64,
+) -> io::Result<(Script, ScriptState)> {
     workspace.create()?;
     let body = command.scripts.get(&ScriptType::Bash).unwrap_or(&command.body);
     workspace.write_body(body)?;
     for file in command.files {
         workspace.write_file(file)?;
     }
-    let log = ScriptLog::create(&workspace.log())?;
+    let log = ScriptLog::create(&workspace.log(), largest_log)?;
     let state = ScriptState::created();
     state.save(&workspace.state(), Lasting::ThisMachine)?;
     Ok((Script::new(workspace, log), state))

@@ -169,7 +169,7 @@ impl Script {
             }
         };
         let exit_code = self.follow(child, shared).await;
-        self.say(
+        self.log.append_end(
             OutputSource::Debug,
             &format!("Process {SHELL} in {folder} exited with code {exit_code}"),
         );
