@@ -1,6 +1,7 @@
 //! How a text file is stored: which encoding, and whether a byte order mark stands before the text (13).
 
 use encoding_rs::{Encoder, EncoderResult, Encoding};
+use std::borrow::Cow;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
@@ -154,12 +155,15 @@ impl Charset {
     }
 
     /// The text of these bytes (without a mark), and whether some of them had to become U+FFFD.
-    pub fn decode(self, bytes: &[u8]) -> (String, bool) {
-        match self {
-            Self::Utf8 => match std::str::from_utf8(bytes) {
-                Ok(text) => (text.to_owned(), false),
-                Err(_) => (String::from_utf8_lossy(bytes).into_owned(), true),
-            },
+    pub fn decode(self, bytes: &[u8]) -> (Cow<'_, str>, bool) {
+        let (text, bad) = match self {
+            Self::Utf8 => {
+                return match std::str::from_utf8(bytes) {
+                    Ok(text) => (Cow::Borrowed(text), false),
+                    Err(_) => (String::from_utf8_lossy(bytes), true),
+                };
+            }
+            Self::Legacy(encoding) => return encoding.decode_without_bom_handling(bytes),
             Self::Utf16Le => wide(bytes, u16::from_le_bytes),
             Self::Utf16Be => wide(bytes, u16::from_be_bytes),
             Self::Utf32Le => widest(bytes, u32::from_le_bytes),
@@ -173,41 +177,39 @@ impl Charset {
                 (text.collect(), bad)
             }
             Self::Latin1 => (bytes.iter().map(|byte| char::from(*byte)).collect(), false),
-            Self::Legacy(encoding) => {
-                let (text, bad) = encoding.decode_without_bom_handling(bytes);
-                (text.into_owned(), bad)
-            }
-        }
+        };
+        (Cow::Owned(text), bad)
     }
 
     /// The bytes of a text, without a mark.
     ///
     /// # Errors
     /// A character that this encoding does not have.
-    pub fn encode(self, text: &str) -> Result<Vec<u8>, Unrepresentable> {
+    pub fn encode(self, text: &str) -> Result<Cow<'_, [u8]>, Unrepresentable> {
         let unrepresentable = |character| Unrepresentable {
             character,
             charset: self,
         };
-        match self {
-            Self::Utf8 => Ok(text.as_bytes().to_vec()),
-            Self::Utf16Le => Ok(text.encode_utf16().flat_map(u16::to_le_bytes).collect()),
-            Self::Utf16Be => Ok(text.encode_utf16().flat_map(u16::to_be_bytes).collect()),
-            Self::Utf32Le => Ok(text.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect()),
-            Self::Utf32Be => Ok(text.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect()),
+        let bytes: Vec<u8> = match self {
+            Self::Utf8 => return Ok(Cow::Borrowed(text.as_bytes())),
+            Self::Utf16Le => text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            Self::Utf16Be => text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
+            Self::Utf32Le => text.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect(),
+            Self::Utf32Be => text.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect(),
             Self::Ascii | Self::Latin1 => text
                 .chars()
                 .map(|character| self.single(character).ok_or_else(|| unrepresentable(character)))
-                .collect(),
+                .collect::<Result<_, _>>()?,
             Self::Legacy(encoding) => {
                 let mut bytes = Vec::with_capacity(text.len());
                 let mut encoder = encoding.new_encoder();
                 match feed(&mut encoder, text, &mut bytes, true) {
-                    None => Ok(bytes),
-                    Some((character, _)) => Err(unrepresentable(character)),
+                    None => bytes,
+                    Some((character, _)) => return Err(unrepresentable(character)),
                 }
             }
-        }
+        };
+        Ok(Cow::Owned(bytes))
     }
 
     /// The bytes of a text; characters that the encoding lacks become similar ones (`é` → `e`), or `?`.
@@ -236,7 +238,9 @@ impl Charset {
                 }
                 bytes
             }
-            _ => self.encode(text).unwrap_or_else(|_| text.as_bytes().to_vec()),
+            _ => self
+                .encode(text)
+                .map_or_else(|_| text.as_bytes().to_vec(), Cow::into_owned),
         }
     }
 
@@ -355,7 +359,7 @@ mod tests {
         let charset = known("windows-1252");
         let (text, bad) = charset.decode(&bytes);
         assert!(!bad);
-        assert_eq!(charset.encode(&text), Ok(bytes));
+        assert_eq!(charset.encode(&text), Ok(Cow::Borrowed(&bytes[..])));
     }
 
     proptest! {
@@ -363,7 +367,7 @@ mod tests {
         fn unicode_comes_back(text in "\\PC*") {
             for charset in [Charset::Utf8, Charset::Utf16Le, Charset::Utf16Be, Charset::Utf32Le, Charset::Utf32Be] {
                 let bytes = charset.encode(&text).unwrap();
-                prop_assert_eq!(charset.decode(&bytes), (text.clone(), false));
+                prop_assert_eq!(charset.decode(&bytes), (Cow::Borrowed(text.as_str()), false));
             }
         }
 

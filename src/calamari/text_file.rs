@@ -2,6 +2,7 @@
 
 use crate::charset::{Charset, Named, Unrepresentable};
 use crate::failure::Failure;
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{MetadataExt as _, chown};
@@ -19,9 +20,9 @@ pub struct Storage {
 
 /// The content of a text file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TextFile {
-    /// Without a byte order mark, line ends as they are.
-    pub text: String,
+pub struct TextFile<'b> {
+    /// Without a byte order mark, line ends as they are; the bytes themselves where they are UTF-8.
+    pub text: Cow<'b, str>,
     /// How it was stored.
     pub storage: Storage,
 }
@@ -32,22 +33,14 @@ const LARGEST: u64 = 256 << 20;
 /// How long a file is waited for that another program holds.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-impl TextFile {
-    /// Reads a file: its byte order mark decides, else it is UTF-8 when it can be, else Windows-1252.
-    ///
-    /// # Errors
-    /// It cannot be read, or is larger than 256 MiB.
-    pub fn read(path: &Path) -> Result<Self, Failure> {
-        Ok(Self::decode(&bytes_of(path)?))
-    }
-
-    /// The same with bytes that are at hand.
-    pub fn decode(bytes: &[u8]) -> Self {
+impl<'b> TextFile<'b> {
+    /// Reads the bytes of a file: its byte order mark decides, else it is UTF-8 when it can be, else Windows-1252.
+    pub fn decode(bytes: &'b [u8]) -> Self {
         Self::decode_declared(bytes, None)
     }
 
     /// The same for a text that may say its encoding itself: that is tried after the mark, when all its bytes fit.
-    pub fn decode_declared(bytes: &[u8], declared: Option<&str>) -> Self {
+    pub fn decode_declared(bytes: &'b [u8], declared: Option<&str>) -> Self {
         if let Some(charset) = marked(bytes) {
             let (text, _) = charset.decode(&bytes[charset.mark().len()..]);
             let storage = Storage {
@@ -71,7 +64,7 @@ impl TextFile {
             }
         }
         match std::str::from_utf8(bytes) {
-            Ok(text) => unmarked(Charset::Utf8, text.to_owned()),
+            Ok(text) => unmarked(Charset::Utf8, Cow::Borrowed(text)),
             Err(_) => {
                 let charset = Charset::Legacy(encoding_rs::WINDOWS_1252);
                 unmarked(charset, charset.decode(bytes).0)
@@ -85,21 +78,23 @@ impl Storage {
     ///
     /// # Errors
     /// A character that the encoding does not have.
-    pub fn encode(self, text: &str) -> Result<Vec<u8>, Unrepresentable> {
+    pub fn encode(self, text: &str) -> Result<Cow<'_, [u8]>, Unrepresentable> {
         let content = self.charset.encode(text)?;
         Ok(self.with_mark(content))
     }
 
     /// The bytes of a file with this text; what the encoding lacks becomes a similar character or `?`.
     pub fn encode_best(self, text: &str) -> Vec<u8> {
-        self.with_mark(self.charset.encode_best(text))
+        self.with_mark(Cow::Owned(self.charset.encode_best(text)))
+            .into_owned()
     }
 
-    fn with_mark(self, mut content: Vec<u8>) -> Vec<u8> {
+    fn with_mark(self, content: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
         if self.marked {
-            content.splice(0..0, self.charset.mark().iter().copied());
+            Cow::Owned([self.charset.mark(), &content].concat())
+        } else {
+            content
         }
-        content
     }
 }
 
@@ -214,7 +209,8 @@ mod tests {
     fn the_mark_decides_then_utf_8_then_windows_1252() {
         let read = |bytes: &[u8]| {
             let file = TextFile::decode(bytes);
-            (file.text, file.storage.charset.name(), file.storage.marked)
+            let (name, marked) = (file.storage.charset.name(), file.storage.marked);
+            (file.text.into_owned(), name, marked)
         };
         let expected = |text: &str, name: &str, marked| (text.to_owned(), name.to_owned(), marked);
         assert_eq!(read(b"\xEF\xBB\xBFa"), expected("a", "utf-8", true));
@@ -229,7 +225,8 @@ mod tests {
 
     #[test]
     fn a_declaration_counts_when_it_can_be_true() {
-        let read = |bytes: &[u8], declared| TextFile::decode_declared(bytes, Some(declared)).text;
+        let read =
+            |bytes: &[u8], declared| TextFile::decode_declared(bytes, Some(declared)).text.into_owned();
         assert_eq!(read(b"\xC4", "koi8-r"), "д");
         assert_eq!(read(b"\xC3\xA9", "iso-8859-1"), "Ã©");
         assert_eq!(read("é".as_bytes(), "utf-16"), "é");
@@ -263,7 +260,7 @@ mod tests {
             let file = TextFile::decode(&bytes);
             // Bytes that no character has come back as U+FFFD.
             if !file.text.contains('\u{FFFD}') {
-                prop_assert_eq!(file.storage.encode(&file.text), Ok(bytes));
+                prop_assert_eq!(file.storage.encode(&file.text), Ok(Cow::Borrowed(&bytes[..])));
             }
         }
     }

@@ -280,7 +280,7 @@ fn read_password(input: &mut impl BufRead, option: &str) -> Result<Secret, Failu
 /// A script or other text file: UTF-8 with or without byte order mark, or UTF-16 with one; bad bytes become U+FFFD.
 pub(crate) fn text_of_file(bytes: &[u8]) -> String {
     match bytes {
-        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => TextFile::decode(bytes).text,
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => TextFile::decode(bytes).text.into_owned(),
         _ => String::from_utf8_lossy(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)).into_owned(),
     }
 }

@@ -63,9 +63,10 @@ fn single(character: char, mut mapped: impl Iterator<Item = char>) -> char {
 
 /// A character of an identifier that is no blank: a letter, a digit, or one of `_ - : / ~ ( ) @`.
 pub(crate) fn is_name_character(character: char) -> bool {
-    if character.is_ascii() {
-        return character.is_ascii_alphanumeric()
-            || matches!(character, '_' | '-' | ':' | '/' | '~' | '(' | ')' | '@');
+    if let Ok(byte) = u8::try_from(character)
+        && byte.is_ascii()
+    {
+        return is_name_byte(byte);
     }
     (character as u32) < 0x1_0000
         && matches!(
@@ -77,6 +78,11 @@ pub(crate) fn is_name_character(character: char) -> bool {
                 | GeneralCategory::OtherLetter
                 | GeneralCategory::DecimalNumber
         )
+}
+
+/// The same for a character of ASCII.
+pub(crate) fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':' | b'/' | b'~' | b'(' | b')' | b'@')
 }
 
 /// A digit of any script that is no ASCII digit; a calculation with one fails.

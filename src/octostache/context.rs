@@ -54,6 +54,25 @@ impl Item<'_> {
 }
 
 impl<'a> Context<'a> {
+    /// Where a path of ASCII names without indexes begins, and the names that lead on from there; none when a loop
+    /// counts or only part of the way is a matter of nodes.
+    pub(crate) fn at_hand<'p>(&'a self, path: &'p str) -> Option<(&'a Node, impl Iterator<Item = &'p str>)> {
+        let mut names = path.split('.');
+        let first = names.clone().next()?;
+        let mut place = self;
+        loop {
+            match &place.scope {
+                Scope::Root(variables) => return Some((variables.tree().root(), names)),
+                Scope::Loop { name, item, .. } if name.folded.eq_ignore_ascii_case(first) => {
+                    names.next();
+                    return Some((item.node(), names));
+                }
+                Scope::Loop { .. } if first.eq_ignore_ascii_case("Octopus") => return None,
+                Scope::Loop { .. } => place = place.parent?,
+            }
+        }
+    }
+
     /// The beginning of a path in this context alone: what its first steps lead to, and how many they are.
     pub(crate) fn enter(&'a self, steps: &[Walk<'_>]) -> Option<(Found<'a>, usize)> {
         match &self.scope {

@@ -34,8 +34,7 @@ pub(crate) fn calculation(template: &Template, sum: &Sum) -> String {
 
 /// The whole template, so that it reads back as what it is.
 pub(crate) fn source(template: &Template) -> String {
-    let pieces = template.pieces.iter().cloned();
-    Form { source: true }.pieces(template, pieces, 0)
+    Form { source: true }.pieces(template, template.pieces(), 0)
 }
 
 /// `Octopus.Action[Web].Name`.
@@ -95,7 +94,8 @@ impl Form {
                         if self.source && text.ends_with("} ") {
                             text.pop();
                         }
-                        text.push_str(&self.construct(template, *at, depth + 1));
+                        let piece = template.at_hash(*at).0;
+                        text.push_str(&self.pieces(template, std::iter::once(piece), depth));
                     }
                 }
             }
@@ -199,7 +199,9 @@ impl Form {
                         output.push('#');
                     }
                 }
-                Piece::Raw(range) => output.push_str(&template.text[range]),
+                Piece::Raw(range) | Piece::Broken(range) | Piece::Plain(range) => {
+                    output.push_str(&template.text[range])
+                }
                 Piece::Construct(position) => {
                     output.push_str(&self.construct(template, position, depth + 1));
                 }

@@ -17,6 +17,7 @@ mod place;
 mod properties;
 mod resolution;
 mod run;
+mod start;
 #[cfg(test)]
 mod stories;
 mod template;

@@ -19,7 +19,7 @@ pub struct Node {
     /// Which variable the text is of: the later one keeps it.
     owner: Option<usize>,
     /// The text as a template, parsed when it is first needed; none for one that does not parse.
-    parsed: OnceLock<Option<Arc<Template>>>,
+    parsed: OnceLock<Option<Arc<Template<'static>>>>,
     children: Children,
     indexes: Children,
 }
@@ -97,20 +97,21 @@ impl Node {
     }
 
     /// The text as a template; none for one that does not parse.
-    pub(crate) fn template(&self) -> Option<&Arc<Template>> {
+    pub(crate) fn template(&self) -> Option<&Arc<Template<'static>>> {
         self.parsed
             .get_or_init(|| {
                 self.text
                     .as_deref()
                     .and_then(|text| Template::parse(text).ok())
+                    .map(Template::into_owned)
                     .map(Arc::new)
             })
             .as_ref()
     }
 
-    /// The named child, without case.
-    pub(crate) fn child(&self, name: &Name) -> Option<&Node> {
-        self.children.find(name)
+    /// The child of this name, which is folded.
+    pub(crate) fn child(&self, folded: &str) -> Option<&Node> {
+        self.children.find(folded)
     }
 
     /// The index of this name, without case; `*` is the first one there is.
@@ -118,7 +119,7 @@ impl Node {
         if name.written == "*" {
             self.indexes.nodes.first()
         } else {
-            self.indexes.find(name)
+            self.indexes.find(&name.folded)
         }
     }
 
@@ -129,8 +130,8 @@ impl Node {
 }
 
 impl Children {
-    fn find(&self, name: &Name) -> Option<&Node> {
-        self.places.get(&name.folded).map(|place| &self.nodes[*place])
+    fn find(&self, folded: &str) -> Option<&Node> {
+        self.places.get(folded).map(|place| &self.nodes[*place])
     }
 
     fn enter(&mut self, name: &Name, text: Option<&String>) -> &mut Node {

@@ -4,8 +4,10 @@
 //! there (observed 1.9). What is optional or repeated never fails.
 
 use crate::character::{Name, is_blank, is_name_character};
+use crate::start::{Starts, State, narrow};
 use crate::template::{
-    Argument, Body, Branch, Comparison, Condition, Construct, Expression, Filter, Kind, Side, Step, Symbol,
+    Arena, Argument, Body, Branch, Comparison, Condition, Construct, Expression, Filter, Kind, Side, Step,
+    Symbol,
 };
 use crate::text;
 use std::cell::OnceCell;
@@ -14,36 +16,18 @@ use std::cell::OnceCell;
 pub(crate) type Parsed<T> = Result<(T, usize), usize>;
 
 /// Parts with the positions of their `#{`, in order.
-pub(crate) type Placed<T> = Vec<(usize, T)>;
+pub(crate) type Placed<T> = Vec<(u32, T)>;
 
 pub(crate) struct Parser<'a> {
     pub(crate) text: &'a str,
-    /// Every `#{`, in order.
-    starts: Vec<Start>,
-    /// What stands at each `#{`, by its number from the start of the text; none before it was looked at.
-    found: Vec<Option<Found>>,
-    /// For each byte of the text the number of the `#{` there, plus one.
-    numbers: Vec<u32>,
-    /// For each byte of the text the place of the `]` that closes the `[` there; 0 for none.
-    brackets: OnceCell<Vec<usize>>,
+    starts: Starts,
+    /// Those that are more than plain references, the last one first.
+    constructs: Placed<Construct>,
+    /// Symbols of computed indexes, and where they end, the last one first.
+    index_symbols: Placed<(Symbol, usize)>,
+    /// Each `[` that is closed, with its `]`, in order.
+    brackets: OnceCell<Placed<u32>>,
     escaped_quotes: OnceCell<Vec<usize>>,
-}
-
-/// A `#{`.
-struct Start {
-    position: usize,
-    /// Where the hashes before it begin.
-    hashes: usize,
-    /// Where a text ends that reaches these hashes.
-    text_end: usize,
-}
-
-/// What stands at a `#{`.
-struct Found {
-    construct: Result<Construct, usize>,
-    index_symbol: Parsed<Symbol>,
-    /// Where a body that reaches it ends, under each kind of block.
-    body_ends: [usize; 3],
 }
 
 /// What ends the body of a block, besides what does not parse.
@@ -61,9 +45,9 @@ impl<'a> Parser<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         Self {
             text,
-            starts: Vec::new(),
-            found: Vec::new(),
-            numbers: Vec::new(),
+            starts: Starts::default(),
+            constructs: Vec::new(),
+            index_symbols: Vec::new(),
             brackets: OnceCell::new(),
             escaped_quotes: OnceCell::new(),
         }
@@ -71,43 +55,45 @@ impl<'a> Parser<'a> {
 
     /// Finds the construct at each `#{`, the last one first.
     pub(crate) fn recognise(&mut self) {
-        self.find_starts();
-        self.numbers = vec![0; self.text.len() + 1];
-        self.found.resize_with(self.starts.len(), || None);
-        for number in (0..self.starts.len()).rev() {
-            let position = self.starts[number].position;
-            let (construct, index_symbol) = match self.opening(position) {
-                // Most of what no construct begins with is known by its first character.
-                Ok(inside) if !self.may_begin(inside) => (Err(inside), Err(inside)),
-                Err(reached) => (Err(reached), Err(reached)),
-                Ok(inside) => {
-                    let is_index = self.text[..position].trim_end().ends_with('[');
-                    let index_symbol = if is_index {
-                        self.index_symbol(inside)
-                    } else {
-                        Err(inside)
-                    };
-                    (self.construct(position, inside), index_symbol)
-                }
-            };
-            let next = construct.as_ref().ok().map(|construct| construct.end);
-            let beyond = next.map(|next| self.body_ends(self.text_end_from(number + 1, next)));
+        self.starts = Starts::of(self.text);
+        for number in (0..self.starts.all.len()).rev() {
+            let position = self.starts.all[number].position as usize;
+            let read = self.read(position);
+            let beyond = read
+                .ok()
+                .map(|end| self.body_ends(self.starts.text_end(self.text, end)).map(narrow));
             let body_ends = [Block::If, Block::Unless, Block::Plain].map(|block| match beyond {
                 Some(ends) if !self.stops(position, block) => ends[block as usize],
-                _ => position,
+                _ => narrow(position),
             });
-            self.found[number] = Some(Found {
-                construct,
-                index_symbol,
-                body_ends,
-            });
-            self.numbers[position] = u32::try_from(number + 1).unwrap_or_default();
+            let start = &mut self.starts.all[number];
+            start.body_ends = body_ends;
+            (start.state, start.end) = match read {
+                Ok(end) => (State::Construct, narrow(end)),
+                Err(reached) => (State::Broken, narrow(reached)),
+            };
         }
     }
 
-    fn found(&self, position: usize) -> Option<&Found> {
-        let number = usize::try_from(*self.numbers.get(position)?).ok()?;
-        self.found.get(number.checked_sub(1)?)?.as_ref()
+    /// Reads the construct at a `#{` and stores what others need of it; where it ends, or how far it could be read.
+    fn read(&mut self, position: usize) -> Result<usize, usize> {
+        let inside = self.opening(position)?;
+        // Most of what no construct begins with is known by its first character.
+        if !self.may_begin(inside) {
+            return Err(inside);
+        }
+        if self.text[..position].trim_end().ends_with('[')
+            && let Ok(symbol) = self.index_symbol(inside)
+        {
+            self.index_symbols.push((narrow(position), symbol));
+        }
+        if let Some(end) = text::plain_end(self.text, position) {
+            return Ok(end);
+        }
+        let construct = self.construct(position, inside)?;
+        let end = construct.end;
+        self.constructs.push((narrow(position), construct));
+        Ok(end)
     }
 
     fn may_begin(&self, inside: usize) -> bool {
@@ -117,61 +103,23 @@ impl<'a> Parser<'a> {
             .is_some_and(|first| first == '|' || is_name_character(first))
     }
 
-    /// Where texts end is found once for each `#{`: many constructs may end before the same long text.
-    fn find_starts(&mut self) {
-        let mut after = self.text.len();
-        for (position, _) in self.text.rmatch_indices("#{") {
-            let hashes = self.text[..position].trim_end_matches('#').len();
-            // What these hashes mean depends on no more than the character after the brace.
-            let beyond = self.text[position + 2..].chars().next().map_or(0, char::len_utf8);
-            if text::text_end(&self.text[..position + 2 + beyond], hashes) == position {
-                after = position;
-            }
-            self.starts.push(Start {
-                position,
-                hashes,
-                text_end: after,
-            });
+    pub(crate) fn into_arena(self) -> Arena {
+        let (mut constructs, mut index_symbols) = (self.constructs, self.index_symbols);
+        constructs.reverse();
+        index_symbols.reverse();
+        let broken = self
+            .starts
+            .all
+            .iter()
+            .filter(|start| start.state == State::Broken);
+        Arena {
+            broken: broken.map(|start| (start.position, start.end)).collect(),
+            constructs,
+            index_symbols: index_symbols
+                .into_iter()
+                .map(|(position, (symbol, _))| (position, symbol))
+                .collect(),
         }
-        self.starts.reverse();
-    }
-
-    pub(crate) fn text_end(&self, position: usize) -> usize {
-        self.text_end_from(0, position)
-    }
-
-    /// The same; no `#{` of a lower number than this is at the position or beyond, and mostly the one of this number is next.
-    fn text_end_from(&self, number: usize, position: usize) -> usize {
-        let later = &self.starts[number..];
-        let next = match later.first() {
-            Some(start) if start.position >= position => 0,
-            _ => later.partition_point(|start| start.position < position),
-        };
-        match later.get(next) {
-            Some(start) if position <= start.hashes => start.text_end,
-            Some(_) => text::text_end(self.text, position),
-            None => self.text.len(),
-        }
-    }
-
-    pub(crate) fn construct_end(&self, position: usize) -> Result<usize, usize> {
-        match self.found(position).map(|found| &found.construct) {
-            Some(Ok(construct)) => Ok(construct.end),
-            Some(Err(reached)) => Err(*reached),
-            None => Err(position),
-        }
-    }
-
-    /// The constructs and the symbols of computed indexes, each with its position, in order.
-    pub(crate) fn into_parts(self) -> (Placed<Construct>, Placed<Symbol>) {
-        let positions = self.numbers.iter().enumerate().filter(|(_, number)| **number > 0);
-        let (mut constructs, mut symbols) = (Vec::with_capacity(self.found.len()), Vec::new());
-        for ((position, _), found) in positions.zip(self.found) {
-            let Some(found) = found else { continue };
-            constructs.extend(found.construct.ok().map(|construct| (position, construct)));
-            symbols.extend(found.index_symbol.ok().map(|(symbol, _)| (position, symbol)));
-        }
-        (constructs, symbols)
     }
 
     fn construct(&self, start: usize, inside: usize) -> Result<Construct, usize> {
@@ -268,12 +216,13 @@ impl<'a> Parser<'a> {
 
     /// The end of a body that begins here: the `#{` at which it stops, or the end of the text.
     fn body_end(&self, start: usize, block: Block) -> usize {
-        self.body_ends(self.text_end(start))[block as usize]
+        self.body_ends(self.starts.text_end(self.text, start))[block as usize]
     }
 
     fn body_ends(&self, position: usize) -> [usize; 3] {
-        self.found(position)
-            .map_or([position; 3], |found| found.body_ends)
+        self.starts
+            .found(position)
+            .map_or([position; 3], |found| found.body_ends.map(|end| end as usize))
     }
 
     fn stops(&self, position: usize, block: Block) -> bool {
@@ -409,8 +358,10 @@ impl<'a> Parser<'a> {
     }
 
     fn argument(&self, start: usize) -> Option<(Argument, usize)> {
-        if let Some(Ok(construct)) = self.found(start).map(|found| &found.construct) {
-            return Some((Argument::Construct(start), construct.end));
+        if let Some(found) = self.starts.found(start)
+            && found.state == State::Construct
+        {
+            return Some((Argument::Construct(start), found.end as usize));
         }
         if let Ok((word, end)) = self.word(self.blanks(start)) {
             return Some((Argument::Text(word), self.blanks(end)));
@@ -510,44 +461,43 @@ impl<'a> Parser<'a> {
 
     fn indexer(&self, start: usize) -> Parsed<Step> {
         let inside = self.blanks(self.literal(start, "[")?);
-        if let Some(Ok((_, end))) = self.found(inside).map(|found| &found.index_symbol)
+        let computed = self
+            .index_symbols
+            .binary_search_by(|(at, _)| inside.cmp(&(*at as usize)));
+        if let Ok(place) = computed
+            && let (_, (_, end)) = &self.index_symbols[place]
             && let Ok(end) = self.literal(self.blanks(*end), "]")
         {
             return Ok((Step::Computed(inside), end));
         }
-        let close = self.brackets()[start];
-        if close == 0 {
+        let brackets = self.brackets();
+        let Ok(place) = brackets.binary_search_by_key(&start, |(open, _)| *open as usize) else {
             return Err(self.text.len());
-        }
+        };
+        let close = brackets[place].1 as usize;
         let written = inside.min(close)..close;
         // Constructs in each other's brackets would hold the same long text many times over.
-        let next = self
-            .starts
-            .partition_point(|start| start.position < written.start);
-        let step = match self.starts.get(next) {
-            Some(start) if start.position < close => Step::Written(written),
+        let step = match self.starts.from(written.start).first() {
+            Some(start) if (start.position as usize) < close => Step::Written(written),
             _ => Step::Index(Name::new(text::index(&self.text[written]))),
         };
         Ok((step, close + 1))
     }
 
-    /// For each `[` the `]` that closes it.
-    fn brackets(&self) -> &[usize] {
+    /// Each `[` that is closed, with the `]` that does it.
+    fn brackets(&self) -> &[(u32, u32)] {
         self.brackets.get_or_init(|| {
             let mut open = Vec::new();
-            let mut closing = vec![0; self.text.len()];
-            for (position, byte) in self.text.bytes().enumerate() {
+            let mut closed = Vec::new();
+            for (position, byte) in (0..=u32::MAX).zip(self.text.bytes()) {
                 match byte {
                     b'[' => open.push(position),
-                    b']' => {
-                        if let Some(start) = open.pop() {
-                            closing[start] = position;
-                        }
-                    }
+                    b']' => closed.extend(open.pop().map(|start| (start, position))),
                     _ => {}
                 }
             }
-            closing
+            closed.sort_unstable();
+            closed
         })
     }
 

@@ -20,6 +20,28 @@ const MOST_REMEMBERED: usize = 1000;
 type Outcome<T> = Result<T, Box<EvaluationError>>;
 
 impl Run<'_> {
+    /// The value of a plain path where it is a text without references that is stored under just these names: all that
+    /// most paths need. None says nothing: the path is to be resolved as any other.
+    pub(crate) fn at_hand<'c>(
+        &mut self,
+        path: &str,
+        position: usize,
+        context: &'c Context<'c>,
+    ) -> Option<&'c str> {
+        // Reads are told, and circles end here, where the long way says so.
+        if self.reads.is_some() || self.chain.iter().any(|(_, at)| *at == position) {
+            return None;
+        }
+        let (mut node, names) = context.at_hand(path)?;
+        for name in names {
+            self.folded.clear();
+            self.folded.push_str(name);
+            self.folded.make_ascii_uppercase();
+            node = node.child(&self.folded)?;
+        }
+        node.text().filter(|text| !text.contains("#{"))
+    }
+
     /// The value of a path; none when it is missing.
     pub(crate) fn symbol<'c>(
         &mut self,
@@ -127,7 +149,7 @@ impl Run<'_> {
         for step in steps {
             if let Found::Node(node) = &here {
                 let below = if step.named {
-                    node.child(&step.name)
+                    node.child(&step.name.folded)
                 } else {
                     node.index(&step.name)
                 };
@@ -250,7 +272,10 @@ impl Run<'_> {
                 let parsed = match self.parsed.get(&text) {
                     Some(parsed) => parsed.clone(),
                     None => {
-                        let parsed = Template::parse(&text).ok().map(Arc::new);
+                        let parsed = Template::parse(&text)
+                            .ok()
+                            .map(Template::into_owned)
+                            .map(Arc::new);
                         if self.parsed.len() < MOST_REMEMBERED {
                             self.parsed.insert(text.clone(), parsed.clone());
                         }
@@ -281,8 +306,8 @@ impl Run<'_> {
         self.chain.push((path, symbol.position));
         self.barred += 1;
         let mut value = String::new();
-        for piece in &parsed.pieces {
-            self.piece(parsed, piece.clone(), place, &mut value)?;
+        for piece in parsed.pieces() {
+            self.piece(parsed, piece, place, &mut value)?;
         }
         self.barred -= 1;
         self.chain.pop();

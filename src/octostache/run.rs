@@ -16,6 +16,7 @@ use crate::text::{before_construct, unescape};
 use crate::variable_collection::Variables;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -50,10 +51,12 @@ pub(crate) struct Run<'r> {
     /// The paths that are being resolved, with the place where each stands.
     pub(crate) chain: Vec<(String, usize)>,
     /// Texts that are no variable's and were parsed already; none for those that do not parse.
-    pub(crate) parsed: HashMap<String, Option<Arc<Template>>>,
+    pub(crate) parsed: HashMap<String, Option<Arc<Template<'static>>>>,
     /// Texts that were read as JSON already.
     pub(crate) documents: HashMap<String, Option<Rc<Json>>>,
     filters: Filters,
+    /// The name that is looked up, as names are compared.
+    pub(crate) folded: String,
     pub(crate) reads: Option<Vec<Read>>,
 }
 
@@ -81,6 +84,7 @@ impl<'r> Run<'r> {
             parsed: HashMap::new(),
             documents: HashMap::new(),
             filters: Filters::default(),
+            folded: String::new(),
             reads: None,
         }
     }
@@ -123,8 +127,8 @@ impl<'r> Run<'r> {
     fn whole(&mut self, template: &Template) -> Outcome<Evaluation> {
         let root = self.root();
         let mut value = String::with_capacity(template.text.len());
-        for piece in &template.pieces {
-            self.piece(template, piece.clone(), &root, &mut value)?;
+        for piece in template.pieces() {
+            self.piece(template, piece, &root, &mut value)?;
         }
         if self.no_value {
             value.clear();
@@ -153,18 +157,41 @@ impl<'r> Run<'r> {
                 unescape(text, followed, output);
                 Ok(())
             }
-            Piece::Raw(range) => self.append(output, &template.text[range]),
-            Piece::Construct(position) => {
+            Piece::Raw(range) | Piece::Broken(range) => self.append(output, &template.text[range]),
+            Piece::Plain(_) | Piece::Construct(_) => {
                 self.constructs += 1;
                 if self.constructs.is_multiple_of(CLOCK) && Instant::now() > self.deadline {
                     return Err(EvaluationError::TooSlow(self.limits.time).into());
                 }
                 self.deeper()?;
-                self.construct(template, position, context, output)?;
+                match piece {
+                    Piece::Construct(position) => self.construct(template, position, context, output)?,
+                    Piece::Plain(range) => self.plain(template, range, context, output)?,
+                    _ => {}
+                }
                 self.depth -= 1;
                 Ok(())
             }
         }
+    }
+
+    fn plain(
+        &mut self,
+        template: &Template,
+        range: Range<usize>,
+        context: &Context<'_>,
+        output: &mut String,
+    ) -> Outcome<()> {
+        let position = range.start + 2;
+        let path = &template.text[position..range.end - 1];
+        if let Some(text) = self.at_hand(path, position, context) {
+            return self.append(output, text);
+        }
+        let expression = Expression {
+            input: Some(Symbol::of_names(path, position)),
+            filters: Vec::new(),
+        };
+        self.substitution(template, position - 2, &expression, context, output)
     }
 
     fn construct(
@@ -434,7 +461,7 @@ impl<'r> Run<'r> {
                     Argument::Construct(position) => {
                         let mut text = String::new();
                         self.barred += 1;
-                        self.piece(template, Piece::Construct(*position), context, &mut text)?;
+                        self.piece(template, template.at_hash(*position).0, context, &mut text)?;
                         self.barred -= 1;
                         text
                     }

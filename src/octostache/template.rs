@@ -1,18 +1,29 @@
-//! A parsed text: the arena of its constructs, and the top level as a list of pieces.
+//! A parsed text: what stands at each place of it, and an arena of the constructs that are more than a plain reference.
 
 use crate::character::Name;
 use crate::parser::{Parser, Placed};
+use crate::text::{plain_end, text_part};
+use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// A text that was parsed once and can be evaluated many times.
 #[derive(Debug, Clone)]
-pub struct Template {
-    pub(crate) text: String,
-    pub(crate) pieces: Vec<Piece>,
+pub struct Template<'t> {
+    pub(crate) text: Cow<'t, str>,
+    /// Made when a construct is met that is no plain reference.
+    arena: OnceLock<Arena>,
+}
+
+/// What was recognised at the `#{` of a text; plain references are not in it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Arena {
     /// The constructs with their positions, in order.
-    constructs: Placed<Construct>,
+    pub constructs: Placed<Construct>,
     /// The symbols of computed indexes, with the positions of their `#{`, in order.
-    index_symbols: Placed<Symbol>,
+    pub index_symbols: Placed<Symbol>,
+    /// Each `#{` where no construct stands, with the furthest place that could be read, in order.
+    pub broken: Placed<u32>,
 }
 
 /// Why a text is not a template: what stands at this place cannot be read.
@@ -29,81 +40,50 @@ pub struct ParseError {
     pub found: String,
 }
 
-impl Template {
+impl<'t> Template<'t> {
     /// Reads a text strictly: every `#{` must begin a complete construct. A text without `#{` always parses and is
     /// its own value, without any unescaping.
     ///
     /// # Errors
     /// [`ParseError`] with the place of the first construct that cannot be read.
-    pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let (template, failure) = Self::read(text, false);
-        match failure {
+    pub fn parse(text: &'t str) -> Result<Self, ParseError> {
+        let template = Self::parse_keep_going(text);
+        let broken = template.pieces().find_map(|piece| match piece {
+            Piece::Broken(range) => Some(range.start),
+            _ => None,
+        });
+        match broken {
             None => Ok(template),
             Some(position) => Err(ParseError::at(text, position)),
         }
     }
 
     /// Reads a text as whole files are read: what does not parse stays in the output as it is.
-    pub fn parse_keep_going(text: &str) -> Self {
-        Self::read(text, true).0
+    pub fn parse_keep_going(text: &'t str) -> Self {
+        Self {
+            text: Cow::Borrowed(text),
+            arena: OnceLock::new(),
+        }
     }
 
-    fn read(text: &str, keep_going: bool) -> (Self, Option<usize>) {
-        let mut template = Self {
-            text: text.to_owned(),
-            pieces: Vec::new(),
-            constructs: Vec::new(),
-            index_symbols: Vec::new(),
-        };
-        if !text.contains("#{") {
-            template.pieces.push(Piece::Raw(0..text.len()));
-            return (template, None);
+    /// The same with a text of its own.
+    pub(crate) fn into_owned(self) -> Template<'static> {
+        Template {
+            text: Cow::Owned(self.text.into_owned()),
+            arena: self.arena,
         }
-        let mut parser = Parser::new(text);
-        parser.recognise();
-        let mut position = 0;
-        let mut failure = None;
-        while position < text.len() {
-            let end = parser.text_end(position);
-            if end > position {
-                template.pieces.push(Piece::Text(position..end));
-                position = end;
-                continue;
-            }
-            match parser.construct_end(position) {
-                Ok(end) => {
-                    template.pieces.push(Piece::Construct(position));
-                    position = end;
-                }
-                Err(_) if !keep_going => {
-                    failure = Some(position);
-                    break;
-                }
-                Err(reached) => {
-                    let first = text[position..].chars().next().map_or(1, char::len_utf8);
-                    let end = reached.max(position + first);
-                    template.pieces.push(Piece::Raw(position..end));
-                    position = end;
-                }
-            }
-        }
-        (template.constructs, template.index_symbols) = parser.into_parts();
-        (template, failure)
     }
 
     /// A text that is a path as far as it can be read, such as the name of a variable.
-    pub(crate) fn path(text: &str) -> Option<(Self, Symbol)> {
+    pub(crate) fn path(text: &'t str) -> Option<(Self, Symbol)> {
         let mut parser = Parser::new(text);
         if text.contains("#{") {
             parser.recognise();
         }
         let (symbol, _) = parser.symbol(0).ok()?;
-        let (constructs, index_symbols) = parser.into_parts();
         let template = Self {
-            text: text.to_owned(),
-            pieces: Vec::new(),
-            constructs,
-            index_symbols,
+            text: Cow::Borrowed(text),
+            arena: OnceLock::from(parser.into_arena()),
         };
         Some((template, symbol))
     }
@@ -119,6 +99,14 @@ impl Template {
         &self.text
     }
 
+    /// The pieces of the top level, in order.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
+        self.body(Body {
+            start: 0,
+            end: self.text.len(),
+        })
+    }
+
     /// The pieces of a body, in order.
     pub(crate) fn body(&self, body: Body) -> impl Iterator<Item = Piece> + '_ {
         let mut position = body.start;
@@ -126,31 +114,57 @@ impl Template {
             if position >= body.end {
                 return None;
             }
-            let end = crate::text::text_end(&self.text, position);
-            if end > position {
-                let piece = Piece::Text(position..end);
-                position = end;
-                return Some(piece);
-            }
-            let piece = Piece::Construct(position);
-            position = self.construct(position).end;
+            let (end, doubled) = text_part(&self.text, position);
+            let (piece, end) = if end == position {
+                self.at_hash(position)
+            } else if doubled {
+                (Piece::Text(position..end), end)
+            } else {
+                (Piece::Raw(position..end), end)
+            };
+            position = end;
             Some(piece)
         })
     }
 
+    /// What stands at this `#{`, and where it ends.
+    pub(crate) fn at_hash(&self, position: usize) -> (Piece, usize) {
+        if let Some(end) = plain_end(&self.text, position) {
+            return (Piece::Plain(position..end), end);
+        }
+        let arena = self.arena();
+        if let Some(construct) = at(&arena.constructs, position) {
+            return (Piece::Construct(position), construct.end);
+        }
+        let reached = at(&arena.broken, position).map_or(0, |reached| *reached as usize);
+        let end = reached.max(position + 1);
+        (Piece::Broken(position..end), end)
+    }
+
     pub(crate) fn construct(&self, position: usize) -> &Construct {
         // Positions come from the parser, which stores a construct for each that it hands out.
-        at(&self.constructs, position).expect("a construct stands at each position that the parser gave")
+        at(&self.arena().constructs, position)
+            .expect("a construct stands at each position that the parser gave")
     }
 
     pub(crate) fn index_symbol(&self, position: usize) -> &Symbol {
-        at(&self.index_symbols, position)
+        at(&self.arena().index_symbols, position)
             .expect("a symbol stands at each computed index that the parser gave")
+    }
+
+    fn arena(&self) -> &Arena {
+        self.arena.get_or_init(|| {
+            let mut parser = Parser::new(&self.text);
+            parser.recognise();
+            parser.into_arena()
+        })
     }
 }
 
-fn at<T>(placed: &[(usize, T)], position: usize) -> Option<&T> {
-    let place = placed.binary_search_by_key(&position, |(at, _)| *at).ok()?;
+fn at<T>(placed: &[(u32, T)], position: usize) -> Option<&T> {
+    let place = placed
+        .binary_search_by_key(&position, |(at, _)| *at as usize)
+        .ok()?;
     Some(&placed[place].1)
 }
 
@@ -186,6 +200,10 @@ pub(crate) enum Piece {
     Text(Range<usize>),
     /// Text that stands for itself.
     Raw(Range<usize>),
+    /// A `#{` where no construct stands, with what could be read of one.
+    Broken(Range<usize>),
+    /// A reference that is a path of names and nothing else; with its `#{` and `}`.
+    Plain(Range<usize>),
     /// The construct at this position.
     Construct(usize),
 }
@@ -271,6 +289,17 @@ pub(crate) struct Symbol {
     /// Where it stands in its text; part of what makes a circle a circle.
     pub position: usize,
     pub steps: Vec<Step>,
+}
+
+impl Symbol {
+    /// A path of names without blanks.
+    pub(crate) fn of_names(path: &str, position: usize) -> Self {
+        let names = path.split('.').map(|name| Name::new(name.to_owned()));
+        Self {
+            position,
+            steps: names.map(Step::Name).collect(),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

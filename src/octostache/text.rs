@@ -1,18 +1,30 @@
 //! Text between constructs: where it ends, and what doubled hashes in it mean ("Variable templates" 2).
 
-use crate::character::is_blank;
+use crate::character::{is_blank, is_name_byte};
+use memchr::memchr;
 
-/// Where the text that begins here ends: at a `#{` that is not escaped, or at the end.
-pub(crate) fn text_end(text: &str, start: usize) -> usize {
-    let mut position = start;
-    while let Some(hash) = text[position..].find('#') {
+/// Where the text that begins here ends, at a `#{` that is not escaped or at the end; and whether hashes are doubled in it:
+/// if not, it stands for itself.
+pub(crate) fn text_part(text: &str, start: usize) -> (usize, bool) {
+    let bytes = text.as_bytes();
+    let (mut position, mut doubled) = (start, false);
+    while let Some(hash) = memchr(b'#', &bytes[position..]) {
         position += hash;
-        position += match escape(&text[position..]) {
-            Some((length, _)) => length,
-            None => return position,
-        };
+        match bytes.get(position + 1) {
+            Some(b'{') => return (position, doubled),
+            Some(b'#') => {
+                doubled = true;
+                position += escape(&text[position..]).map_or(1, |(length, _)| length);
+            }
+            _ => position += 1,
+        }
     }
-    text.len()
+    (text.len(), doubled)
+}
+
+/// Where the text that begins here ends: [`text_part`].
+pub(crate) fn text_end(text: &str, start: usize) -> usize {
+    text_part(text, start).0
 }
 
 /// The text of a text part, with `##{` and doubled hashes before a construct undone.
@@ -30,6 +42,26 @@ pub(crate) fn unescape(mut text: &str, followed_by_construct: bool, output: &mut
         text = &text[length..];
     }
     output.push_str(text);
+}
+
+/// Where the substitution that begins here ends, when it is nothing but a path of names in ASCII without blanks, such as
+/// `#{Octopus.Action.Name}`: whatever stands around it, that is what it is.
+pub(crate) fn plain_end(text: &str, start: usize) -> Option<usize> {
+    let inside = text.as_bytes().get(start..)?.strip_prefix(b"#{")?;
+    // A slash would make it the end of a block.
+    if inside.first() == Some(&b'/') {
+        return None;
+    }
+    let mut after_name = false;
+    for (offset, byte) in inside.iter().enumerate() {
+        match byte {
+            b'}' if after_name => return Some(start + offset + 3),
+            b'.' if after_name => after_name = false,
+            _ if is_name_byte(*byte) => after_name = true,
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// Whether a `#{` that is not the end of the text stands here.

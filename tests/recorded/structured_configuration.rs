@@ -51,7 +51,7 @@ pub fn play(case: &Value) -> Result<(), String> {
 fn file(ours: &Played, name: &str, recorded: &[u8], format: Option<&str>) -> Result<(), String> {
     let content = &ours.files[name];
     let (our_file, recorded_file) = (TextFile::decode(content), TextFile::decode(recorded));
-    let (text, recorded_text) = (our_file.text.as_str(), recorded_file.text.as_str());
+    let (text, recorded_text) = (&*our_file.text, &*recorded_file.text);
     if format != Some("Xml") {
         let plain = |text: &str| text.is_ascii();
         // What is only ASCII is the same in UTF-8 and in what came before it.

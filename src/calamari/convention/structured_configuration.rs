@@ -8,6 +8,7 @@ use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::runner::Runner;
 use crate::text_file::{self, Storage, TextFile};
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 
@@ -199,10 +200,10 @@ fn attempt(runner: &Runner, path: &Path, format: Format, bytes: &[u8]) -> Result
     }
     if let Some(text) = text {
         let content = match format {
-            Format::Xml => xml_content(runner, &text, storage),
+            Format::Xml => Cow::Owned(xml_content(runner, &text, storage)),
             _ => encoded(runner, &text, storage),
         };
-        if content != bytes {
+        if *content != *bytes {
             text_file::replace(path, &content)?;
         }
     }
@@ -238,7 +239,7 @@ fn xml_content(runner: &Runner, text: &str, storage: Storage) -> Vec<u8> {
     };
     let right = named(storage.charset);
     if storage.encode(&right).is_ok() {
-        return encoded(runner, &right, storage);
+        return encoded(runner, &right, storage).into_owned();
     }
     let plain = Storage {
         charset: Charset::Utf8,
@@ -248,5 +249,5 @@ fn xml_content(runner: &Runner, text: &str, storage: Storage) -> Vec<u8> {
         "Unable to represent the output with encoding {}. Trying next the alternative: utf-8.",
         storage.charset
     ));
-    encoded(runner, &named(Charset::Utf8), plain)
+    encoded(runner, &named(Charset::Utf8), plain).into_owned()
 }

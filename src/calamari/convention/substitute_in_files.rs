@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::runner::Runner;
 use crate::text_file::{self, Storage, TextFile};
 use octostache::{Evaluation, Limits, Template, evaluate_template};
+use std::borrow::Cow;
 use std::path::Path;
 
 /// Where the step names its files.
@@ -90,7 +91,7 @@ pub fn substitute(runner: &Runner, path: &Path) -> Result<(), Failure> {
                 }
             })?;
         check(runner, path, &evaluation)?;
-        evaluation.value
+        Cow::Owned(evaluation.value)
     } else {
         text
     };
@@ -105,12 +106,12 @@ pub fn substitute(runner: &Runner, path: &Path) -> Result<(), Failure> {
                     "In {} {error}; a similar character or '?' is written for it and others",
                     path.display()
                 ));
-                storage.encode_best(&text)
+                Cow::Owned(storage.encode_best(&text))
             })
         }
         None => encoded(runner, &text, storage),
     };
-    if content == bytes {
+    if *content == *bytes {
         return Ok(());
     }
     text_file::replace(path, &content)
@@ -156,12 +157,12 @@ fn output_charset(runner: &Runner) -> Result<Option<Charset>, Failure> {
 }
 
 /// The bytes of a text in the encoding that its file had, or in UTF-8 when that cannot hold it.
-pub(super) fn encoded(runner: &Runner, text: &str, storage: Storage) -> Vec<u8> {
+pub(super) fn encoded<'t>(runner: &Runner, text: &'t str, storage: Storage) -> Cow<'t, [u8]> {
     storage.encode(text).unwrap_or_else(|error| {
         runner.log.warning(&format!(
             "Unable to represent the output with encoding {}: {error}. Trying next the alternative: utf-8.",
             storage.charset
         ));
-        text.as_bytes().to_vec()
+        Cow::Borrowed(text.as_bytes())
     })
 }

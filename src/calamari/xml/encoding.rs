@@ -5,12 +5,13 @@
 use super::Document;
 use crate::charset::{Charset, Unrepresentable};
 use crate::text_file::{Storage, TextFile};
+use std::borrow::Cow;
 
 /// Declarations stand at the begin; this much is looked at.
 const LONGEST_DECLARATION: usize = 512;
 
 /// The text of a file, and how it was stored.
-pub fn decode(bytes: &[u8]) -> TextFile {
+pub fn decode(bytes: &[u8]) -> TextFile<'_> {
     TextFile::decode_declared(bytes, declared(bytes).as_deref())
 }
 
@@ -31,7 +32,9 @@ pub fn declared(bytes: &[u8]) -> Option<String> {
 /// # Errors
 /// A character in a comment, name or CDATA section that the encoding lacks.
 pub fn encode(document: &Document, storage: Storage) -> Result<Vec<u8>, Unrepresentable> {
-    storage.encode(&print(document, storage.charset))
+    storage
+        .encode(&print(document, storage.charset))
+        .map(Cow::into_owned)
 }
 
 /// The document as a text whose texts and attributes hold only characters of the encoding.
