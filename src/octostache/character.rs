@@ -63,9 +63,7 @@ fn single(character: char, mut mapped: impl Iterator<Item = char>) -> char {
 
 /// A character of an identifier that is no blank: a letter, a digit, or one of `_ - : / ~ ( ) @`.
 pub(crate) fn is_name_character(character: char) -> bool {
-    if let Ok(byte) = u8::try_from(character)
-        && byte.is_ascii()
-    {
+    if let Ok(byte @ 0..128) = u8::try_from(character) {
         return is_name_byte(byte);
     }
     (character as u32) < 0x1_0000
@@ -80,10 +78,21 @@ pub(crate) fn is_name_character(character: char) -> bool {
         )
 }
 
-/// The same for a character of ASCII.
+/// The same for a character of ASCII; other bytes are none.
 pub(crate) fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':' | b'/' | b'~' | b'(' | b')' | b'@')
+    NAME_BYTES[usize::from(byte)]
 }
+
+const NAME_BYTES: [bool; 256] = {
+    let mut are = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        are[byte as usize] = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'_' | b'-' | b':' | b'/' | b'~' | b'(' | b')' | b'@');
+        byte += 1;
+    }
+    are
+};
 
 /// A digit of any script that is no ASCII digit; a calculation with one fails.
 pub(crate) fn is_foreign_digit(character: char) -> bool {

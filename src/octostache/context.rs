@@ -56,8 +56,10 @@ impl Item<'_> {
 impl<'a> Context<'a> {
     /// Where a path of ASCII names without indexes begins, and the names that lead on from there; none when a loop
     /// counts or only part of the way is a matter of nodes.
-    pub(crate) fn at_hand<'p>(&'a self, path: &'p str) -> Option<(&'a Node, impl Iterator<Item = &'p str>)> {
-        let mut names = path.split('.');
+    pub(crate) fn at_hand<'p, I>(&'a self, mut names: I) -> Option<(&'a Node, I)>
+    where
+        I: Iterator<Item = &'p str> + Clone,
+    {
         let first = names.clone().next()?;
         let mut place = self;
         loop {

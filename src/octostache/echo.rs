@@ -34,7 +34,7 @@ pub(crate) fn calculation(template: &Template, sum: &Sum) -> String {
 
 /// The whole template, so that it reads back as what it is.
 pub(crate) fn source(template: &Template) -> String {
-    Form { source: true }.pieces(template, template.pieces(), 0)
+    Form { source: true }.body(template, template.whole(), 0)
 }
 
 /// `Octopus.Action[Web].Name`.
@@ -94,8 +94,7 @@ impl Form {
                         if self.source && text.ends_with("} ") {
                             text.pop();
                         }
-                        let piece = template.at_hash(*at).0;
-                        text.push_str(&self.pieces(template, std::iter::once(piece), depth));
+                        text.push_str(&self.body(template, Body::at(*at), depth));
                     }
                 }
             }
@@ -183,12 +182,8 @@ impl Form {
     }
 
     fn body(self, template: &Template, body: Body, depth: usize) -> String {
-        self.pieces(template, template.body(body), depth)
-    }
-
-    fn pieces(self, template: &Template, pieces: impl Iterator<Item = Piece>, depth: usize) -> String {
         let mut output = String::new();
-        for piece in pieces {
+        for piece in template.body(body) {
             match piece {
                 Piece::Text(range) => {
                     let followed = before_construct(&template.text, range.end);

@@ -15,6 +15,7 @@ mod parser;
 mod place;
 #[cfg(test)]
 mod properties;
+mod recent;
 mod resolution;
 mod run;
 mod start;

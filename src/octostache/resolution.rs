@@ -6,10 +6,12 @@ use crate::echo;
 use crate::evaluation::EvaluationError;
 use crate::explanation::{Explanation, Read};
 use crate::json::{self, Json};
+use crate::name_tree::Node;
 use crate::run::Run;
 use crate::template::{Step, Symbol, Template};
 use crate::text;
 use std::borrow::Cow;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -19,20 +21,42 @@ const MOST_REMEMBERED: usize = 1000;
 /// The error is boxed: the machine calls itself deeply, and every frame holds room for it.
 type Outcome<T> = Result<T, Box<EvaluationError>>;
 
-impl Run<'_> {
-    /// The value of a plain path where it is a text without references that is stored under just these names: all that
-    /// most paths need. None says nothing: the path is to be resolved as any other.
+impl<'r> Run<'r> {
+    /// The value of a plain reference where it is a text without references that is stored under just these names: all
+    /// that most need. None says nothing: the path is to be resolved as any other.
     pub(crate) fn at_hand<'c>(
         &mut self,
-        path: &str,
-        position: usize,
+        template: &Template,
+        range: &Range<usize>,
         context: &'c Context<'c>,
-    ) -> Option<&'c str> {
+    ) -> Option<&'c str>
+    where
+        'r: 'c,
+    {
+        let (start, end) = (range.start + 2, range.end - 1);
         // Reads are told, and circles end here, where the long way says so.
-        if self.reads.is_some() || self.chain.iter().any(|(_, at)| *at == position) {
+        if self.reads.is_some() || self.chain.iter().any(|(_, at)| *at == start) {
             return None;
         }
-        let (mut node, names) = context.at_hand(path)?;
+        let names = template.text[start..end].split('.');
+        if context.parent.is_some() || !self.chain.is_empty() {
+            let (node, names) = context.at_hand(names)?;
+            return self.stored(node, names);
+        }
+        // In the template itself and outside of loops, a reference always has the same text.
+        if let Some(text) = self.recent.get(&template.text, range) {
+            return Some(text);
+        }
+        let text = self.stored(self.variables.tree().root(), names)?;
+        self.recent.add(&template.text, range, text);
+        Some(text)
+    }
+
+    fn stored<'n, 'p>(
+        &mut self,
+        mut node: &'n Node,
+        names: impl Iterator<Item = &'p str>,
+    ) -> Option<&'n str> {
         for name in names {
             self.folded.clear();
             self.folded.push_str(name);
@@ -306,9 +330,7 @@ impl Run<'_> {
         self.chain.push((path, symbol.position));
         self.barred += 1;
         let mut value = String::new();
-        for piece in parsed.pieces() {
-            self.piece(parsed, piece, place, &mut value)?;
-        }
+        self.body(parsed, parsed.whole(), place, &mut value)?;
         self.barred -= 1;
         self.chain.pop();
         Ok(value)

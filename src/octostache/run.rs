@@ -9,6 +9,7 @@ use crate::json::Json;
 use crate::name_tree::Node;
 use crate::number;
 use crate::place::Place;
+use crate::recent::Recent;
 use crate::template::{
     Argument, Body, Branch, Condition, Construct, Expression, Kind, Piece, Side, Sum, Symbol, Template, Term,
 };
@@ -30,7 +31,7 @@ const CLOCK: usize = 16;
 
 /// The state of one evaluation.
 pub(crate) struct Run<'r> {
-    variables: &'r dyn Variables,
+    pub(crate) variables: &'r dyn Variables,
     pub(crate) limits: Limits,
     deadline: Instant,
     /// The address of something on the stack where the evaluation began.
@@ -57,6 +58,7 @@ pub(crate) struct Run<'r> {
     filters: Filters,
     /// The name that is looked up, as names are compared.
     pub(crate) folded: String,
+    pub(crate) recent: Recent<'r>,
     pub(crate) reads: Option<Vec<Read>>,
 }
 
@@ -85,6 +87,7 @@ impl<'r> Run<'r> {
             documents: HashMap::new(),
             filters: Filters::default(),
             folded: String::new(),
+            recent: Recent::default(),
             reads: None,
         }
     }
@@ -127,9 +130,7 @@ impl<'r> Run<'r> {
     fn whole(&mut self, template: &Template) -> Outcome<Evaluation> {
         let root = self.root();
         let mut value = String::with_capacity(template.text.len());
-        for piece in template.pieces() {
-            self.piece(template, piece, &root, &mut value)?;
-        }
+        self.body(template, template.whole(), &root, &mut value)?;
         if self.no_value {
             value.clear();
         }
@@ -142,37 +143,44 @@ impl<'r> Run<'r> {
         })
     }
 
-    pub(crate) fn piece(
+    /// What is done for every piece stands in one place, so that no piece is copied on the way: files have many.
+    pub(crate) fn body(
         &mut self,
         template: &Template,
-        piece: Piece,
+        body: Body,
         context: &Context<'_>,
         output: &mut String,
     ) -> Outcome<()> {
-        match piece {
-            Piece::Text(range) => {
-                let followed = before_construct(&template.text, range.end);
-                let text = &template.text[range];
-                self.admit(output, text.len())?;
-                unescape(text, followed, output);
-                Ok(())
-            }
-            Piece::Raw(range) | Piece::Broken(range) => self.append(output, &template.text[range]),
-            Piece::Plain(_) | Piece::Construct(_) => {
-                self.constructs += 1;
-                if self.constructs.is_multiple_of(CLOCK) && Instant::now() > self.deadline {
-                    return Err(EvaluationError::TooSlow(self.limits.time).into());
+        for piece in template.body(body) {
+            match piece {
+                Piece::Text(range) => {
+                    let followed = before_construct(&template.text, range.end);
+                    let text = &template.text[range];
+                    self.admit(output, text.len())?;
+                    unescape(text, followed, output);
                 }
-                self.deeper()?;
-                match piece {
-                    Piece::Construct(position) => self.construct(template, position, context, output)?,
-                    Piece::Plain(range) => self.plain(template, range, context, output)?,
-                    _ => {}
+                Piece::Raw(range) | Piece::Broken(range) => self.append(output, &template.text[range])?,
+                Piece::Plain(range) => {
+                    self.enter_construct()?;
+                    self.plain(template, range, context, output)?;
+                    self.depth -= 1;
                 }
-                self.depth -= 1;
-                Ok(())
+                Piece::Construct(position) => {
+                    self.enter_construct()?;
+                    self.construct(template, position, context, output)?;
+                    self.depth -= 1;
+                }
             }
         }
+        Ok(())
+    }
+
+    fn enter_construct(&mut self) -> Outcome<()> {
+        self.constructs += 1;
+        if self.constructs.is_multiple_of(CLOCK) && Instant::now() > self.deadline {
+            return Err(EvaluationError::TooSlow(self.limits.time).into());
+        }
+        self.deeper()
     }
 
     fn plain(
@@ -182,16 +190,18 @@ impl<'r> Run<'r> {
         context: &Context<'_>,
         output: &mut String,
     ) -> Outcome<()> {
-        let position = range.start + 2;
-        let path = &template.text[position..range.end - 1];
-        if let Some(text) = self.at_hand(path, position, context) {
+        if let Some(text) = self.at_hand(template, &range, context) {
             return self.append(output, text);
         }
+        let position = range.start + 2;
         let expression = Expression {
-            input: Some(Symbol::of_names(path, position)),
+            input: Some(Symbol::of_names(
+                &template.text[position..range.end - 1],
+                position,
+            )),
             filters: Vec::new(),
         };
-        self.substitution(template, position - 2, &expression, context, output)
+        self.substitution(template, range.start, &expression, context, output)
     }
 
     fn construct(
@@ -249,19 +259,6 @@ impl<'r> Run<'r> {
             self.report(&echo, template, position);
         }
         self.append(output, &echo)
-    }
-
-    fn body(
-        &mut self,
-        template: &Template,
-        body: Body,
-        context: &Context<'_>,
-        output: &mut String,
-    ) -> Outcome<()> {
-        for piece in template.body(body) {
-            self.piece(template, piece, context, output)?;
-        }
-        Ok(())
     }
 
     fn conditional(
@@ -461,7 +458,7 @@ impl<'r> Run<'r> {
                     Argument::Construct(position) => {
                         let mut text = String::new();
                         self.barred += 1;
-                        self.piece(template, template.at_hash(*position).0, context, &mut text)?;
+                        self.body(template, Body::at(*position), context, &mut text)?;
                         self.barred -= 1;
                         text
                     }

@@ -48,7 +48,7 @@ impl<'t> Template<'t> {
     /// [`ParseError`] with the place of the first construct that cannot be read.
     pub fn parse(text: &'t str) -> Result<Self, ParseError> {
         let template = Self::parse_keep_going(text);
-        let broken = template.pieces().find_map(|piece| match piece {
+        let broken = template.body(template.whole()).find_map(|piece| match piece {
             Piece::Broken(range) => Some(range.start),
             _ => None,
         });
@@ -99,12 +99,12 @@ impl<'t> Template<'t> {
         &self.text
     }
 
-    /// The pieces of the top level, in order.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
-        self.body(Body {
+    /// The top level, as a body.
+    pub(crate) fn whole(&self) -> Body {
+        Body {
             start: 0,
             end: self.text.len(),
-        })
+        }
     }
 
     /// The pieces of a body, in order.
@@ -128,7 +128,8 @@ impl<'t> Template<'t> {
     }
 
     /// What stands at this `#{`, and where it ends.
-    pub(crate) fn at_hash(&self, position: usize) -> (Piece, usize) {
+    #[inline]
+    fn at_hash(&self, position: usize) -> (Piece, usize) {
         if let Some(end) = plain_end(&self.text, position) {
             return (Piece::Plain(position..end), end);
         }
@@ -244,6 +245,16 @@ pub(crate) struct Branch {
 pub(crate) struct Body {
     pub start: usize,
     pub end: usize,
+}
+
+impl Body {
+    /// Just the construct at this position.
+    pub(crate) fn at(position: usize) -> Self {
+        Self {
+            start: position,
+            end: position + 1,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
