@@ -133,6 +133,27 @@ proptest! {
         }
     }
 
+    /// With a blank in it a reference is resolved the long way.
+    #[test]
+    fn a_plain_reference_means_what_it_means_with_a_blank(path in path(), block in 0_usize..4) {
+        let plain = match block {
+            0 => format!("#{{{path}}}"),
+            1 => format!("#{{each Name in Alpha}}#{{{path}}}#{{/each}}"),
+            2 => format!("#{{each k in Name}}#{{if k}}#{{{path}}}#{{/if}}#{{/each}}"),
+            _ => format!("#{{b | Append #{{{path}}}}}"),
+        };
+        let blank = plain.replace(&format!("#{{{path}}}"), &format!("#{{ {path}}}"));
+        let variables = variables();
+        let [plain, blank] = [plain, blank].map(|text| Evaluator::new(&variables).evaluate(&text));
+        match (plain, blank) {
+            (Ok(plain), Ok(blank)) => {
+                prop_assert_eq!(plain.value, blank.value);
+                prop_assert_eq!(plain.missing, blank.missing);
+            }
+            (plain, blank) => prop_assert_eq!(plain.is_err(), blank.is_err()),
+        }
+    }
+
     #[test]
     fn an_evaluation_stays_within_its_limits(
         text in template(),

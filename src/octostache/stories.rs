@@ -532,6 +532,28 @@ fn the_examples_of_the_specification_hold() {
     assert_eq!(examples, 158);
 }
 
+#[test]
+fn references_that_come_again_and_again_keep_their_own_texts() {
+    let mut variables = VariableCollection::new();
+    for number in 0..400 {
+        variables.set(&format!("Site{number}.Name"), Some(&number.to_string()));
+    }
+    // Many of them end alike.
+    let numbers: Vec<usize> = (0..2_000).map(|turn| turn * turn % 411).collect();
+    let text: String = numbers
+        .iter()
+        .map(|number| format!("#{{Site{number}.Name}},"))
+        .collect();
+    let expected: String = numbers
+        .iter()
+        .map(|number| match number {
+            0..400 => format!("{number},"),
+            _ => format!("#{{Site{number}.Name}},"),
+        })
+        .collect();
+    assert_eq!(evaluate(&text, &variables).expect("no circle").value, expected);
+}
+
 proptest! {
     #[test]
     fn any_text_is_read_without_panic_and_kept_when_it_holds_no_marker(text in ".{0,200}") {
