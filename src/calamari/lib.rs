@@ -18,7 +18,6 @@ pub mod isolation;
 pub mod journal;
 pub mod lenient_json;
 pub mod log;
-pub mod masking;
 pub mod package;
 pub mod package_cache;
 pub mod package_use;

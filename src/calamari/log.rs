@@ -1,9 +1,8 @@
 //! What the runner prints: lines in a mode, service messages, and the output of children; all of it masked (3.1, 3.4).
 
-use crate::masking::Masker;
 use contracts::ServiceMessage;
+use security::masking::{Masker, NOT_MASKED};
 use std::io::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Where lines go. Clones share one state, so that the two streams of a child and the runner itself stay in order.
@@ -29,19 +28,9 @@ struct Inner {
     /// Whether the last thing on standard output was a part of a line.
     open_line: bool,
     masker: Masker,
-    alert: Alert,
+    /// It was told that texts could not be masked.
+    mask_failed: bool,
 }
-
-/// Whether a text could not be masked, and whether that was told.
-#[derive(Clone, Copy, PartialEq)]
-enum Alert {
-    None,
-    Due,
-    Told,
-}
-
-/// What stands in the place of a text that could not be masked.
-pub const NOT_MASKED: &str = "[masked: internal error]";
 
 const VERBOSE: &str = "stdout-verbose";
 const DEFAULT: &str = "stdout-default";
@@ -62,7 +51,7 @@ impl Log {
             mode: None,
             open_line: false,
             masker: Masker::default(),
-            alert: Alert::None,
+            mask_failed: false,
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -89,7 +78,7 @@ impl Log {
         let mut inner = self.lock();
         let text = inner.masked(text.as_bytes());
         inner.write(Stream::Error, format!("{text}\n").as_bytes());
-        inner.tell_alert();
+        inner.tell_failure();
         inner.flush();
     }
 
@@ -152,7 +141,7 @@ impl Log {
             inner.open_line = !end;
         }
         if end {
-            inner.tell_alert();
+            inner.tell_failure();
         }
     }
 
@@ -161,10 +150,9 @@ impl Log {
         self.lock().flush();
     }
 
-    /// How much of a child's unfinished text can be printed. All of it when that cannot be said: it is not shown then.
+    /// How much of a child's unfinished text can be printed.
     pub(crate) fn safe_length(&self, text: &[u8]) -> usize {
-        let inner = self.lock();
-        catch_unwind(AssertUnwindSafe(|| inner.masker.safe_length(text))).unwrap_or(text.len())
+        self.lock().masker.safe_length(text)
     }
 
     fn line(&self, mode: &'static str, text: &str) {
@@ -172,7 +160,7 @@ impl Log {
         inner.switch(mode);
         let text = inner.masked(text.as_bytes());
         inner.write(Stream::Output, format!("{text}\n").as_bytes());
-        inner.tell_alert();
+        inner.tell_failure();
         inner.flush();
     }
 
@@ -191,27 +179,16 @@ pub(crate) enum ChildText<'a> {
 }
 
 impl Inner {
-    /// A text with the sensitive values hidden. When the masker fails, the text is left out: rather a line less than a
-    /// secret more.
-    fn masked(&mut self, text: &[u8]) -> String {
-        let masker = &self.masker;
-        let masked = catch_unwind(AssertUnwindSafe(|| {
-            String::from_utf8_lossy(&masker.mask(text)).into_owned()
-        }));
-        masked.unwrap_or_else(|_| {
-            if self.alert == Alert::None {
-                self.alert = Alert::Due;
-            }
-            NOT_MASKED.to_owned()
-        })
+    /// A text with the sensitive values hidden.
+    fn masked(&self, text: &[u8]) -> String {
+        String::from_utf8_lossy(&self.masker.mask(text)).into_owned()
     }
 
     /// Says once that something was left out, and goes back to the mode in force.
-    fn tell_alert(&mut self) {
-        if self.alert != Alert::Due {
+    fn tell_failure(&mut self) {
+        if !self.masker.take_failure() || std::mem::replace(&mut self.mask_failed, true) {
             return;
         }
-        self.alert = Alert::Told;
         let mode = self.mode;
         self.switch(WARNING);
         let text = format!(

@@ -143,7 +143,7 @@ impl Runner {
                     continue;
                 }
                 let value = match (self.variables.is_sensitive(name), evaluated) {
-                    (true, _) => crate::masking::MASK.to_owned(),
+                    (true, _) => security::masking::MASK.to_owned(),
                     (false, false) => raw.unwrap_or_default().to_owned(),
                     (false, true) => self
                         .variables

@@ -21,16 +21,3 @@ pub(crate) fn point(name: &'static str) {
         fail::eval(name, |_| std::process::abort());
     }
 }
-
-/// A point where a story lets the masker fail, `engine::mask=return(word)`, at texts with that word.
-#[inline]
-pub(crate) fn mask(text: &str) {
-    if fail::has_failpoints() {
-        fail::eval("engine::mask", |word| {
-            assert!(
-                !text.contains(&word.unwrap_or_default()),
-                "a story lets the masker fail"
-            );
-        });
-    }
-}

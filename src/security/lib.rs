@@ -5,6 +5,7 @@ mod certificate;
 mod envelope;
 mod error;
 mod key_ring;
+pub mod masking;
 mod master_key;
 pub mod password;
 mod secret;

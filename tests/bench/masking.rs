@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use calamari::masking::{MASK, Masker};
+use security::masking::{MASK, Masker};
 
 use crate::Place;
 use crate::input::Dice;
@@ -159,7 +159,10 @@ fn hundred_megabytes(place: &Place, folder: &Path, table: &mut Table, secrets: &
         let text = format!("[{script},{}]", secrets.join(","));
         std::fs::write(folder.join(name), text).expect("a file can be written");
     }
-    let bytes = std::fs::metadata(folder.join("log")).expect("it was written").len() * TIMES as u64;
+    let bytes = std::fs::metadata(folder.join("log"))
+        .expect("it was written")
+        .len()
+        * TIMES as u64;
     let calamari = |variables: &str, hidden: usize| {
         let variables = format!("--variables={variables}");
         let (spent, printed) = output(folder, &place.calamari, &["run-script", &variables]);

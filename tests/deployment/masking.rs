@@ -9,7 +9,9 @@ use crate::stack::{Stack, script_step};
 async fn e12_a_line_on_which_the_mask_fails_is_left_out_and_the_task_goes_on() {
     let mut stack = Stack::start().await;
     stack.server().kill();
-    stack.start_server(Some("engine::mask=return(unlucky)")).await;
+    stack
+        .start_server(Some("security::masking=return(unlucky)"))
+        .await;
     let body = "echo before\necho 'an unlucky line'\necho 'another unlucky line'\nset_octopusvariable Word 'is known'\necho after";
     let steps = json!([
         script_step("Speak", body),

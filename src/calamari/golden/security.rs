@@ -339,7 +339,7 @@ fn e12_a_line_on_which_the_masker_fails_is_left_out_and_the_script_goes_on() {
     place.write("secret.json", serde_json::to_vec(&entries).expect("JSON"));
     std::fs::create_dir_all(place.path("agent")).expect("made");
     let mut command = place.command(&["run-script", "--variables=secret.json"]);
-    command.env("FAILPOINTS", "calamari::masking=return(breaks)");
+    command.env("FAILPOINTS", "security::masking=return(breaks)");
     let Outcome { code, output, error } = outcome(command);
     assert_eq!(code, 5, "the script's own exit code: {error}");
     assert!(

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use application::Clock;
 use contracts::ProcessOutput;
 use files::task_logs::{Category, LogWriter, Source, Status};
+use security::masking::NOT_MASKED;
 
-use super::mask::{Mask, NOT_MASKED};
+use super::mask::Mask;
 use super::output::{Output, OutputReader};
 
 /// Writes what a task has to say. Everything passes the mask.

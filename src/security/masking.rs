@@ -1,4 +1,4 @@
-//! Hides sensitive values in everything that is printed (security: "Log masking"; runner specification 3.4).
+//! Hides sensitive values in everything that is printed (`security.md` 3.4; runner specification 3.4).
 
 use aho_corasick::AhoCorasick;
 use base64::Engine as _;
@@ -6,9 +6,14 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What stands in the place of a sensitive value.
 pub const MASK: &str = "********";
+
+/// What stands in the place of a text that could not be searched.
+pub const NOT_MASKED: &str = "[masked: internal error]";
 
 /// Values shorter than this many characters are not masked: they would hide half the log.
 pub const SHORTEST_VALUE: usize = 4;
@@ -25,12 +30,19 @@ const NOT_PERCENT_ENCODED: AsciiSet = NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// Finds sensitive values in text, as they are and in the encodings in which values are usually printed.
+/// So many groups of values are searched one by one; then they become one.
+const MOST_AUTOMATA: usize = 16;
+
+/// Finds sensitive values in text, as they are and in the encodings in which values are usually printed. A text on which it
+/// fails becomes [`NOT_MASKED`]: rather a line less than a secret more.
 #[derive(Default)]
 pub struct Masker {
+    /// Every form that is hidden.
+    known: HashSet<Vec<u8>>,
     /// One for the values known at the start, one for each group that was added later.
     automata: Vec<AhoCorasick>,
     longest: usize,
+    has_failed: AtomicBool,
 }
 
 impl std::fmt::Debug for Masker {
@@ -43,19 +55,23 @@ impl Masker {
     /// Adds values to hide from now on. Those shorter than [`SHORTEST_VALUE`] and
     /// the words of a switch are left out.
     pub fn add<'a>(&mut self, values: impl IntoIterator<Item = &'a str>) {
-        let mut patterns = HashSet::new();
-        for value in values {
-            for form in forms(value) {
+        let mut fresh = Vec::new();
+        for form in values.into_iter().flat_map(forms) {
+            if !self.known.contains(&form) {
                 self.longest = self.longest.max(form.len());
-                patterns.insert(form);
+                self.known.insert(form.clone());
+                fresh.push(form);
             }
         }
-        if patterns.is_empty() {
+        if fresh.is_empty() {
             return;
         }
-        let automaton =
-            AhoCorasick::new(patterns).expect("an automaton of patterns below 4 GiB can always be built");
-        self.automata.push(automaton);
+        if self.automata.len() == MOST_AUTOMATA {
+            self.automata.clear();
+            self.automata.push(automaton(&self.known));
+        } else {
+            self.automata.push(automaton(fresh));
+        }
     }
 
     /// Length of the longest form in bytes: text that may go on has to be held back by one less.
@@ -65,7 +81,9 @@ impl Masker {
 
     /// The text with every sensitive value replaced by [`MASK`]. Values that overlap are hidden as one.
     pub fn mask<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
-        let found = self.find(text);
+        let Some(found) = self.search(text) else {
+            return Cow::Borrowed(NOT_MASKED.as_bytes());
+        };
         if found.is_empty() {
             return Cow::Borrowed(text);
         }
@@ -83,20 +101,38 @@ impl Masker {
     /// The same for a text.
     pub fn mask_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match self.mask(text.as_bytes()) {
-            Cow::Borrowed(_) => Cow::Borrowed(text),
-            Cow::Owned(masked) => Cow::Owned(String::from_utf8_lossy(&masked).into_owned()),
+            Cow::Borrowed(same) if same.as_ptr() == text.as_ptr() => Cow::Borrowed(text),
+            other => Cow::Owned(String::from_utf8_lossy(&other).into_owned()),
         }
     }
 
-    /// How much of a text that may go on can be printed: no value that begins in it can reach beyond.
+    /// Whether a text was left out since the last call because it could not be searched.
+    pub fn take_failure(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed) && self.has_failed.swap(false, Ordering::Relaxed)
+    }
+
+    /// How much of a text that may go on can be printed: no value that begins in it can reach beyond. All of it when that
+    /// cannot be said: [`mask`](Self::mask) does not show it then.
     pub fn safe_length(&self, text: &[u8]) -> usize {
+        let Some(found) = self.search(text) else {
+            return text.len();
+        };
         let mut safe = text.len().saturating_sub(self.longest.saturating_sub(1));
-        for (start, end) in self.find(text) {
+        for (start, end) in found {
             if start < safe && end > safe {
                 safe = start;
             }
         }
         safe
+    }
+
+    /// Where values stand; none when that cannot be said.
+    fn search(&self, text: &[u8]) -> Option<Vec<(usize, usize)>> {
+        let found = catch_unwind(AssertUnwindSafe(|| self.find(text))).ok();
+        if found.is_none() {
+            self.has_failed.store(true, Ordering::Relaxed);
+        }
+        found
     }
 
     /// Where values stand, in order, without overlaps.
@@ -122,12 +158,16 @@ impl Masker {
     }
 }
 
-/// A point where a story lets the masker fail, `FAILPOINTS="calamari::masking=return(word)"`, at texts with that word.
+fn automaton(forms: impl IntoIterator<Item = impl AsRef<[u8]>>) -> AhoCorasick {
+    AhoCorasick::new(forms).expect("an automaton of patterns below 4 GiB can always be built")
+}
+
+/// A point where a story lets the masker fail, `FAILPOINTS="security::masking=return(word)"`, at texts with that word.
 /// Nothing in a released program.
 fn break_off(text: &[u8]) {
     if fail::has_failpoints() {
         let text = String::from_utf8_lossy(text);
-        fail::eval("calamari::masking", |word| {
+        fail::eval("security::masking", |word| {
             assert!(!text.contains(&word.unwrap_or_default()), "at {text}");
         });
     }
@@ -324,6 +364,17 @@ mod tests {
         let text = b"some text abcdefg";
         let safe = masker.safe_length(text);
         assert!(safe <= text.len() - 7);
+    }
+
+    #[test]
+    fn values_can_be_added_at_any_time_and_again() {
+        let mut masker = Masker::default();
+        let values: Vec<String> = (0..100).map(|number| format!("value-{number:03}")).collect();
+        for value in values.iter().chain(&values) {
+            masker.add([value.as_str()]);
+        }
+        assert!(masker.automata.len() <= MOST_AUTOMATA);
+        assert_eq!(masked(&masker, &values.join(" ")), [MASK; 100].join(" "));
     }
 
     proptest! {
