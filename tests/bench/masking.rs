@@ -149,7 +149,7 @@ pub fn run(place: &Place, table: &mut Table) {
 
 /// `security.md` E08: the speed of the log as a whole, by the wall, once everything is learned and by itself.
 fn hundred_megabytes(place: &Place, folder: &Path, table: &mut Table, secrets: &[String]) {
-    const TIMES: usize = 5;
+    const TIMES: usize = 6;
     let script = format!(
         r#"{{"k":"Octopus.Action.Script.ScriptBody","v":"cat{}"}},{{"k":"Octopus.Action.Script.Syntax","v":"Bash"}}"#,
         " log".repeat(TIMES)
