@@ -2,15 +2,14 @@
 
 use crate::interruption::Interruption;
 use crate::log::{ChildText, Log, Stream};
-use contracts::service_message::{MARKER, ServiceMessage};
+use contracts::service_message::{LONGEST, MARKER, ServiceMessage, WrappedMessage};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Pid;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// A part of a line that waits longer than this is shown.
@@ -19,8 +18,8 @@ const IDLE: Duration = Duration::from_millis(500);
 /// When the child ended but something that it started keeps its output open, reading ends after this much silence.
 const SILENCE_AFTER_END: Duration = Duration::from_secs(2);
 
-/// A line longer than this is passed on in parts.
-const LONGEST_LINE: usize = 1 << 20;
+/// So long what was started is read at most after the child ended; then it goes on unheard.
+const LONGEST_AFTER_END: Duration = Duration::from_secs(30);
 
 /// How a child ended.
 #[derive(Debug)]
@@ -58,18 +57,22 @@ pub fn run(mut command: Command, log: &Log, interruption: &Interruption) -> std:
         interruption.child_started(group);
     }
     let (output, error) = (child.stdout.take(), child.stderr.take());
-    let ended = AtomicBool::new(false);
+    let ended = OnceLock::new();
+    let child_end = ChildEnd {
+        ended: &ended,
+        interruption,
+    };
     let found = Mutex::new(Found::default());
     let status = std::thread::scope(|scope| {
         if let Some(output) = output {
-            scope.spawn(|| forward(output, Forwarder::new(Stream::Output, log, &found), &ended));
+            scope.spawn(|| forward(output, Forwarder::new(Stream::Output, log, &found), child_end));
         }
         if let Some(error) = error {
-            scope.spawn(|| forward(error, Forwarder::new(Stream::Error, log, &found), &ended));
+            scope.spawn(|| forward(error, Forwarder::new(Stream::Error, log, &found), child_end));
         }
         let status = child.wait();
         interruption.child_ended();
-        ended.store(true, Ordering::SeqCst);
+        ended.get_or_init(Instant::now);
         status
     })?;
     log.flush();
@@ -97,8 +100,26 @@ struct Found {
     error_output: bool,
 }
 
-/// Reads until the end, or until all is silent after the child ended.
-fn forward(mut pipe: impl Read + AsFd, mut forwarder: Forwarder<'_>, ended: &AtomicBool) {
+/// When the child ended, and whether the process was asked to stop.
+#[derive(Clone, Copy)]
+struct ChildEnd<'a> {
+    ended: &'a OnceLock<Instant>,
+    interruption: &'a Interruption,
+}
+
+impl ChildEnd<'_> {
+    /// Whether nobody waits any more for what others print that the child started.
+    fn is_over(self, last_read: Instant) -> bool {
+        self.ended.get().is_some_and(|ended| {
+            last_read.elapsed() >= SILENCE_AFTER_END
+                || ended.elapsed() >= LONGEST_AFTER_END
+                || self.interruption.signal().is_some()
+        })
+    }
+}
+
+/// Reads until the end, or, after the child ended, until all is silent, a while has passed, or the process is to stop.
+fn forward(mut pipe: impl Read + AsFd, mut forwarder: Forwarder<'_>, child_end: ChildEnd<'_>) {
     let mut chunk = vec![0; 64 << 10];
     let mut last_read = Instant::now();
     loop {
@@ -110,7 +131,7 @@ fn forward(mut pipe: impl Read + AsFd, mut forwarder: Forwarder<'_>, ended: &Ato
         match ready {
             Ok(0) => {
                 forwarder.idle();
-                if ended.load(Ordering::SeqCst) && last_read.elapsed() >= SILENCE_AFTER_END {
+                if child_end.is_over(last_read) {
                     break;
                 }
                 continue;
@@ -124,6 +145,9 @@ fn forward(mut pipe: impl Read + AsFd, mut forwarder: Forwarder<'_>, ended: &Ato
             Ok(length) => {
                 last_read = Instant::now();
                 forwarder.take(&chunk[..length]);
+                if child_end.is_over(last_read) {
+                    break;
+                }
             }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(_) => break,
@@ -140,8 +164,10 @@ struct Forwarder<'a> {
     pending: Vec<u8>,
     /// The beginning of the line was passed on already.
     begun: bool,
-    /// A message whose closing bracket has not come yet.
-    open: String,
+    /// The rest of the line belongs to a message that is too long.
+    skipping: bool,
+    /// A message that goes over several lines.
+    wrapped: WrappedMessage,
 }
 
 impl<'a> Forwarder<'a> {
@@ -152,14 +178,18 @@ impl<'a> Forwarder<'a> {
             found,
             pending: Vec::new(),
             begun: false,
-            open: String::new(),
+            skipping: false,
+            wrapped: WrappedMessage::default(),
         }
     }
 
     fn take(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            if self.pending.is_empty() {
+            if std::mem::take(&mut self.skipping) {
+                self.log.child(self.stream, &[], true);
+                self.begun = false;
+            } else if self.pending.is_empty() {
                 self.line(&rest[..end]);
             } else {
                 self.pending.extend_from_slice(&rest[..end]);
@@ -168,18 +198,41 @@ impl<'a> Forwarder<'a> {
             }
             rest = &rest[end + 1..];
         }
-        self.pending.extend_from_slice(rest);
-        if self.pending.len() > LONGEST_LINE {
-            let safe = character_boundary(&self.pending, self.log.safe_length(&self.pending));
-            self.part(safe);
+        if !self.skipping {
+            self.pending.extend_from_slice(rest);
+        }
+        if self.pending.len() > LONGEST {
+            self.shorten();
         }
         self.log.flush();
     }
 
-    /// Shows an unfinished line, unless it may become a message.
+    /// Passes a part of a long line on. A message in it stays whole, or is left out when it is longer than any may be, so that
+    /// its values are not shown in Base64.
+    fn shorten(&mut self) {
+        let safe = character_boundary(&self.pending, self.log.safe_length(&self.pending));
+        let message = memchr::memmem::rfind(&self.pending, MARKER.as_bytes())
+            .filter(|start| memchr::memchr(b']', &self.pending[*start..]).is_none());
+        match message {
+            None => self.part(safe),
+            Some(start) if self.pending.len() - start <= LONGEST => self.part(start.min(safe)),
+            Some(start) => {
+                self.part(start);
+                self.pending.clear();
+                self.skipping = true;
+                self.warn(vec![too_long()]);
+            }
+        }
+    }
+
+    /// Shows an unfinished line, unless it may become a message. Half a character waits for its other half.
     fn idle(&mut self) {
         if !self.pending.is_empty() && !self.pending.windows(2).any(|pair| pair == b"##") {
-            self.part(character_boundary(&self.pending, self.pending.len()));
+            let length = match std::str::from_utf8(&self.pending) {
+                Err(error) if error.error_len().is_none() => error.valid_up_to(),
+                _ => self.pending.len(),
+            };
+            self.part(length);
             self.log.flush();
         }
     }
@@ -220,6 +273,12 @@ impl<'a> Forwarder<'a> {
         for found in ServiceMessage::find(&text) {
             let written = &text[found.place.clone()];
             let keep = match &found.message {
+                None if written.len() > LONGEST => {
+                    warnings.push(too_long());
+                    parts.push(ChildText::Masked(&text.as_bytes()[position..found.place.start]));
+                    position = found.place.end;
+                    continue;
+                }
                 None => {
                     let inside = written.trim_start_matches("##octopus").trim_matches(['[', ']']);
                     warnings.push(format!(
@@ -255,22 +314,15 @@ impl<'a> Forwarder<'a> {
         }
     }
 
-    /// The message that began on an earlier line and ends on this one: `base64` wraps what it prints. The lines themselves
-    /// are shown as they come, and half a message swallows nothing: the next marker ends the waiting.
+    /// The message that began on an earlier line and ends on this one. The lines themselves are shown as they come; the
+    /// Server puts them together again.
     fn ended_message(&mut self, line: &[u8]) -> Option<ServiceMessage> {
-        let text = String::from_utf8_lossy(line);
-        let opened = ServiceMessage::open(&text);
-        if self.open.is_empty() || text.contains(MARKER) || self.open.len() + line.len() > LONGEST_LINE {
-            self.open.clear();
-            self.open.push_str(opened.unwrap_or_default());
+        if !self.wrapped.is_open() && memchr::memmem::find(line, MARKER.as_bytes()).is_none() {
             return None;
         }
-        let Some(end) = text.find(']') else {
-            self.open.push_str(&text);
-            return None;
-        };
-        let whole = std::mem::take(&mut self.open) + &text[..=end];
-        ServiceMessage::find(&whole).pop()?.message
+        let ready = self.wrapped.take(&String::from_utf8_lossy(line));
+        let whole = ready.iter().find(|text| text.contains('\n'))?;
+        ServiceMessage::find(whole).into_iter().next()?.message
     }
 
     /// Applies what concerns the runner itself. Messages on standard error mean nothing.
@@ -327,6 +379,13 @@ impl<'a> Forwarder<'a> {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+fn too_long() -> String {
+    format!(
+        "A service message of more than {} KiB is left out; hand over a file instead, such as an artifact",
+        LONGEST >> 10
+    )
 }
 
 /// The end of the last whole character before `length`.

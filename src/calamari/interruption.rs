@@ -1,5 +1,6 @@
 //! SIGTERM and SIGINT: end the running child with all it started, then let the command clean up (observed 9.37).
 
+use crate::failure::Failure;
 use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -48,6 +49,20 @@ impl Interruption {
         match self.state.signal.load(Ordering::SeqCst) {
             0 => None,
             signal => Some(signal),
+        }
+    }
+
+    /// Whether the step can go on; `meanwhile` says what it was doing.
+    ///
+    /// # Errors
+    /// The process was asked to stop.
+    pub fn check(&self, meanwhile: impl std::fmt::Display) -> Result<(), Failure> {
+        match self.signal() {
+            None => Ok(()),
+            Some(signal) => Err(Failure {
+                message: format!("The step was asked to stop (signal {signal}) while {meanwhile}"),
+                exit_code: 128 + signal,
+            }),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::command_line::CommandLine;
 use crate::failure::Failure;
+use crate::interruption::Interruption;
 use crate::log::Log;
 use contracts::ServiceMessage;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -21,8 +22,13 @@ impl Isolation {
     /// Takes the lock that the options ask for: exclusive for `FullIsolation`, shared for `NoIsolation`.
     ///
     /// # Errors
-    /// A name that no file can have, a missing folder, or the time is over.
-    pub fn take(line: &CommandLine, home: Option<&str>, log: &Log) -> Result<Option<Self>, Failure> {
+    /// A name that no file can have, a missing folder, the time is over, or the process was asked to stop.
+    pub fn take(
+        line: &CommandLine,
+        home: Option<&str>,
+        log: &Log,
+        interruption: &Interruption,
+    ) -> Result<Option<Self>, Failure> {
         let (Some(level), Some(name)) = (
             line.option("scriptIsolationLevel"),
             line.option("scriptIsolationMutexName"),
@@ -54,20 +60,21 @@ impl Isolation {
         ));
         let file_name = format!("ScriptIsolation.{name}.lock");
         let patience = line.option("scriptIsolationTimeout").and_then(time_span);
+        let wait = |path: &Path, exclusive| wait(path, exclusive, patience, interruption);
         let path = Path::new(home).join(&file_name);
-        let failure = match wait(&path, exclusive, patience) {
+        let failure = match wait(&path, exclusive) {
             Ok(file) => return Ok(Some(Self { _file: file })),
             Err(Stopped::Failed(failure)) => return Err(failure),
             Err(Stopped::Unsupported(reason)) => reason,
         };
         // The file system of the agent's folder has no such locks: what comes nearest is better than none.
         let asked = kind(exclusive);
-        if !exclusive && let Ok(file) = wait(&path, true, patience) {
+        if !exclusive && let Ok(file) = wait(&path, true) {
             alert(log, asked, "Exclusive", false, &failure);
             return Ok(Some(Self { _file: file }));
         }
         let elsewhere = std::env::temp_dir().join(&file_name);
-        match wait(&elsewhere, exclusive, patience) {
+        match wait(&elsewhere, exclusive) {
             Ok(file) => {
                 alert(log, asked, asked, true, &failure);
                 Ok(Some(Self { _file: file }))
@@ -85,7 +92,7 @@ impl Isolation {
 enum Stopped {
     /// The file system has no such locks.
     Unsupported(String),
-    /// The time is over.
+    /// The time is over, or the process is to stop.
     Failed(Failure),
 }
 
@@ -108,7 +115,12 @@ fn alert(log: &Log, asked: &str, taken: &str, elsewhere: bool, reason: &str) {
     ));
 }
 
-fn wait(path: &Path, exclusive: bool, patience: Option<Duration>) -> Result<File, Stopped> {
+fn wait(
+    path: &Path,
+    exclusive: bool,
+    patience: Option<Duration>,
+    interruption: &Interruption,
+) -> Result<File, Stopped> {
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -133,6 +145,9 @@ fn wait(path: &Path, exclusive: bool, patience: Option<Duration>) -> Result<File
             }
             Err(TryLockError::WouldBlock) => {}
         }
+        interruption
+            .check("it waited for other scripts of this agent")
+            .map_err(Stopped::Failed)?;
         let delay = Duration::from_millis(*DELAYS.get(attempt).unwrap_or(&500));
         match patience {
             Some(patience) if started.elapsed() + delay > patience => break,

@@ -61,6 +61,8 @@ struct Parsed {
     places: Vec<Range<usize>>,
     /// The text of the root element.
     root: String,
+    /// How long its end tag is.
+    end_tag: usize,
 }
 
 impl Default for Parsed {
@@ -69,6 +71,7 @@ impl Default for Parsed {
             entries: Vec::new(),
             places: Vec::new(),
             root: format!("<Deployments>\n{ROOT_END}"),
+            end_tag: ROOT_END.len(),
         }
     }
 }
@@ -101,6 +104,7 @@ impl Journal {
             entries,
             places,
             root,
+            end_tag: _,
         } = self.read(log)?;
         let mut text = String::with_capacity(root.len());
         let mut position = 0;
@@ -122,13 +126,10 @@ impl Journal {
     /// The folder cannot be written to.
     pub fn append(&self, entry: &Entry, log: &Log) -> Result<(), Failure> {
         let _lock = self.lock()?;
-        let text = self.read(log)?.root;
+        let Parsed { root, end_tag, .. } = self.read(log)?;
         let entry = entry.to_xml();
         log.verbose(&format!("Adding journal entry:\n{entry}"));
-        let before = text
-            .strip_suffix(ROOT_END)
-            .unwrap_or("<Deployments>\n")
-            .trim_end();
+        let before = root[..root.len() - end_tag].trim_end();
         let indented = entry.replace('\n', "\n  ");
         self.write(&format!("{before}\n  {indented}\n{ROOT_END}"))
     }
@@ -257,7 +258,8 @@ fn parse(text: &str) -> Result<Parsed, String> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut places: Vec<Range<usize>> = Vec::new();
     let mut depth = 0;
-    let mut root: Option<(usize, usize)> = None;
+    // Where it begins, where its end tag begins, where it ends.
+    let mut root: Option<(usize, usize, usize)> = None;
     loop {
         let position =
             |reader: &Reader<&[u8]>| usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX);
@@ -269,7 +271,7 @@ fn parse(text: &str) -> Result<Parsed, String> {
             Event::End(_) => {
                 depth -= 1;
                 if depth == 0 {
-                    root = root.map(|(start, _)| (start, position(&reader)));
+                    root = root.map(|(start, ..)| (start, before, position(&reader)));
                 }
                 if depth == 1
                     && let Some(place) = places.last_mut().filter(|place| place.end == 0)
@@ -282,7 +284,8 @@ fn parse(text: &str) -> Result<Parsed, String> {
             _ => continue,
         };
         match depth {
-            0 if element.name().as_ref() == "Deployments" => root = Some((before, 0)),
+            0 if root.is_some() => return Err("it has two roots".to_owned()),
+            0 if element.name().as_ref() == "Deployments" => root = Some((before, 0, 0)),
             0 => return Err("its root is not Deployments".to_owned()),
             1 if element.name().as_ref() == "Deployment" => {
                 entries.push(entry(element)?);
@@ -303,13 +306,14 @@ fn parse(text: &str) -> Result<Parsed, String> {
         }
     }
     match root {
-        Some((start, end)) if depth == 0 && end > start => Ok(Parsed {
+        Some((start, end_tag, end)) if depth == 0 && end > start => Ok(Parsed {
             entries,
             places: places
                 .into_iter()
                 .map(|place| place.start - start..place.end - start)
                 .collect(),
             root: text[start..end].to_owned(),
+            end_tag: end - end_tag,
         }),
         _ => Err("it is cut off".to_owned()),
     }
@@ -434,6 +438,28 @@ mod tests {
             left,
             format!("{HEADER}<Deployments>\n  <Other/>\n  <Deployment InstalledOn=''/>\n</Deployments>")
         );
+    }
+
+    #[test]
+    fn the_end_tag_may_be_written_otherwise() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal.xml");
+        std::fs::write(&path, "<Deployments><Deployment Id='a' /></Deployments\n>\n").expect("written");
+        let journal = Journal::at(&path);
+        journal.append(&Entry::default(), &log()).expect("appended");
+        assert_eq!(journal.entries(&log()).expect("read").len(), 2);
+    }
+
+    #[test]
+    fn a_journal_with_two_roots_is_set_aside() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal.xml");
+        let text = "<Deployments><Deployment Id='a' /></Deployments><Deployments><Deployment Id='b' /></Deployments>";
+        std::fs::write(&path, text).expect("written");
+        let journal = Journal::at(&path);
+        assert_eq!(journal.entries(&log()).expect("read"), []);
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
+        assert!(!path.exists());
     }
 
     #[test]

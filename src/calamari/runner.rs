@@ -60,7 +60,7 @@ impl Runner {
         };
         runner.set_previous_installation()?;
         let home = runner.variables.filled("env:TentacleHome")?;
-        runner.isolation = Isolation::take(&runner.line, home.as_deref(), &runner.log)?;
+        runner.isolation = Isolation::take(&runner.line, home.as_deref(), &runner.log, &runner.interruption)?;
         runner.print_variables()?;
         Ok(runner)
     }

@@ -162,15 +162,9 @@ pub fn run(runner: &mut Runner, script: &Path, parameters: &str) -> Result<Ended
     for (name, value, sensitive) in &ended.outputs {
         runner.variables.set_output(name, value, *sensitive)?;
     }
-    if let Some(signal) = runner.interruption.signal() {
-        return Err(Failure {
-            message: format!(
-                "The step was asked to stop (signal {signal}) while {} ran",
-                script.display()
-            ),
-            exit_code: 128 + signal,
-        });
-    }
+    runner
+        .interruption
+        .check(format_args!("{} ran", script.display()))?;
     Ok(ended)
 }
 

@@ -27,8 +27,9 @@ pub struct Found {
 /// What every message begins with.
 pub const MARKER: &str = "##octopus";
 
-/// Longest message that is read, in bytes; a longer one is dropped like one whose attributes cannot be read.
-pub const LONGEST: usize = 4 << 20;
+/// Longest message that is read, in bytes; a longer one is dropped like one whose attributes cannot be read. No line of a
+/// script is kept longer in one piece.
+pub const LONGEST: usize = 1 << 20;
 
 impl ServiceMessage {
     /// A message with these attributes.
@@ -61,15 +62,12 @@ impl ServiceMessage {
         let mut found = Vec::new();
         let mut position = 0;
         while let Some(start) = line[position..].find(MARKER).map(|at| position + at) {
-            let inside = start + MARKER.len();
-            let Some(end) = line[inside..].find(']').map(|at| inside + at) else {
+            let Some(end) = line[start..].find(']').map(|at| start + at) else {
                 break;
             };
-            // Another one begins in this one: a value in Base64 has no marker.
-            if let Some(again) = line[inside..end].find(MARKER) {
-                position = inside + again;
-                continue;
-            }
+            // Another one may begin in this one: a value in Base64 has no marker.
+            let start = line[..end].rfind(MARKER).unwrap_or(start);
+            let inside = start + MARKER.len();
             found.push(Found {
                 place: start..end + 1,
                 message: Self::read(&line[inside..end]),
@@ -77,12 +75,6 @@ impl ServiceMessage {
             position = end + 1;
         }
         found
-    }
-
-    /// The beginning of a message that does not end on this line.
-    pub fn open(line: &str) -> Option<&str> {
-        let begun = &line[line.rfind(MARKER)?..];
-        (!begun.contains(']')).then_some(begun)
     }
 
     /// Reads what stands between the marker and the closing bracket.
@@ -129,6 +121,101 @@ impl ServiceMessage {
             rest = after;
         }
     }
+}
+
+/// Puts a message together that goes over several lines, because `base64` wraps what it prints. The line must break inside a
+/// value, and nothing but Base64 may follow, so that half a message swallows nothing.
+#[derive(Debug, Clone, Default)]
+pub struct WrappedMessage {
+    /// What has come of it, with its line breaks.
+    held: String,
+    /// What ends the value in which its last line broke.
+    quote: Option<char>,
+}
+
+/// Where a part of a message ends.
+enum End {
+    InValue(char),
+    AtBracket,
+    /// It is no part of a message, or breaks somewhere else.
+    None,
+}
+
+impl WrappedMessage {
+    /// Whether a message has begun and not ended.
+    pub fn is_open(&self) -> bool {
+        self.quote.is_some()
+    }
+
+    /// Takes a line, and gives what can be read now: the line itself, nothing while a message is open, then the whole
+    /// message as one text with line breaks. What turned out to be none comes back as the lines that it was.
+    pub fn take(&mut self, line: &str) -> Vec<String> {
+        let mut ready = Vec::new();
+        let Some(quote) = self.quote.take() else {
+            self.begin(line.to_owned(), &mut ready);
+            return ready;
+        };
+        let end = match end(line, Some(quote)) {
+            _ if self.held.len() + line.len() > LONGEST => End::None,
+            end => end,
+        };
+        if let End::None = end {
+            ready = self.give_up();
+            self.begin(line.to_owned(), &mut ready);
+            return ready;
+        }
+        self.held.push('\n');
+        self.held.push_str(line);
+        match end {
+            End::InValue(quote) => self.quote = Some(quote),
+            _ => {
+                let whole = std::mem::take(&mut self.held);
+                self.begin(whole, &mut ready);
+            }
+        }
+        ready
+    }
+
+    /// The lines of a message that will not end.
+    pub fn give_up(&mut self) -> Vec<String> {
+        self.quote = None;
+        std::mem::take(&mut self.held)
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Holds back the message that begins in a text and does not end there.
+    fn begin(&mut self, text: String, ready: &mut Vec<String>) {
+        let Some(start) = text.rfind(MARKER) else {
+            return ready.push(text);
+        };
+        let End::InValue(quote) = end(&text[start + MARKER.len()..], None) else {
+            return ready.push(text);
+        };
+        if !text[..start].trim().is_empty() {
+            ready.push(text[..start].to_owned());
+        }
+        self.held = text[start..].to_owned();
+        self.quote = Some(quote);
+    }
+}
+
+/// Where this part of a message ends that begins in a value which `quote` ends, or between values.
+fn end(part: &str, mut quote: Option<char>) -> End {
+    for character in part.chars() {
+        match quote {
+            Some(ending) if character == ending => quote = None,
+            // Also character references.
+            Some(_) if character.is_ascii_alphanumeric() || "+/=&#; \t\r\n".contains(character) => {}
+            Some(_) => return End::None,
+            None if character == ']' => return End::AtBracket,
+            None if matches!(character, '\'' | '"') => quote = Some(character),
+            None if is_name(character) || character.is_whitespace() || matches!(character, '=' | '[') => {}
+            None => return End::None,
+        }
+    }
+    quote.map_or(End::None, End::InValue)
 }
 
 impl fmt::Display for ServiceMessage {
@@ -232,6 +319,50 @@ mod tests {
     }
 
     #[test]
+    fn a_wrapped_value_is_put_together() {
+        let mut wrapped = WrappedMessage::default();
+        assert_eq!(wrapped.take("plain"), ["plain"]);
+        assert_eq!(
+            wrapped.take("say ##octopus[setVariable name='WA==' value='MT"),
+            ["say "]
+        );
+        assert!(wrapped.is_open() && wrapped.take("Iz").is_empty());
+        let ready = wrapped.take("NA==' sensitive='VHJ1ZQ=='] and more");
+        assert_eq!(ready.len(), 1);
+        let found = ServiceMessage::find(&ready[0]);
+        let message = found[0].message.as_ref().expect("a message");
+        assert_eq!(message.get("value"), Some("1234"));
+        assert_eq!(&ready[0][found[0].place.end..], " and more");
+    }
+
+    #[test]
+    fn what_only_begins_like_a_wrapped_message_is_shown_as_it_was() {
+        let mut wrapped = WrappedMessage::default();
+        assert_eq!(
+            wrapped.take("see ##octopus in the manual"),
+            ["see ##octopus in the manual"]
+        );
+        assert_eq!(
+            wrapped.take("##octopus[setVariable name="),
+            ["##octopus[setVariable name="]
+        );
+        assert!(wrapped.take("##octopus[mask value='QUJD").is_empty());
+        assert!(wrapped.take("QUJD").is_empty());
+        assert_eq!(
+            wrapped.take("An error: 12 %"),
+            ["##octopus[mask value='QUJD", "QUJD", "An error: 12 %"]
+        );
+        assert!(wrapped.take("##octopus[mask value='QUJD").is_empty());
+        assert_eq!(wrapped.give_up(), ["##octopus[mask value='QUJD"]);
+    }
+
+    #[test]
+    fn many_markers_before_one_bracket_are_read_in_one_pass() {
+        let line = format!("{}[a]", MARKER.repeat(200_000));
+        assert_eq!(only(&line), Some(ServiceMessage::new("a", &[])));
+    }
+
+    #[test]
     fn what_is_too_long_is_dropped() {
         let value = "a".repeat(LONGEST);
         let line = ServiceMessage::set_variable("X", &value).to_string();
@@ -315,9 +446,17 @@ mod tests {
                     assert_eq!(only(&message.to_string()), Some(message), "{line}");
                 }
             }
-            if let Some(open) = ServiceMessage::open(&line) {
-                assert!(line.ends_with(open) && open.starts_with(MARKER), "{line}");
-            }
+            // Cut anywhere, it loses nothing.
+            let mut wrapped = WrappedMessage::default();
+            let cut = (0..=line.len())
+                .rev()
+                .find(|at| *at <= line.len() / 2 && line.is_char_boundary(*at));
+            let (one, other) = line.split_at(cut.unwrap_or_default());
+            let mut ready = wrapped.take(one);
+            ready.extend(wrapped.take(other));
+            ready.extend(wrapped.give_up());
+            let letters = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+            assert_eq!(letters(&ready.concat()), letters(&line));
         }
     }
 }

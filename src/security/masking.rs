@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What stands in the place of a sensitive value.
@@ -30,16 +31,13 @@ const NOT_PERCENT_ENCODED: AsciiSet = NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// So many groups of values are searched one by one; then they become one.
-const MOST_GROUPS: usize = 16;
-
 /// Finds sensitive values in text, as they are and in the encodings in which values are usually printed. A text on which it
 /// fails becomes [`NOT_MASKED`]: rather a line less than a secret more.
 #[derive(Default)]
 pub struct Masker {
     /// Every form that is hidden.
-    known: HashSet<Vec<u8>>,
-    /// One for the values known at the start, one for each group that was added later.
+    known: HashSet<Arc<[u8]>>,
+    /// Those known at the start, and those that were added later; each is more than twice as large as the next.
     groups: Vec<Group>,
     longest: usize,
     has_failed: AtomicBool,
@@ -47,6 +45,7 @@ pub struct Masker {
 
 /// Forms that are looked for together: the filter says quickly that there are none in a text, as in most lines.
 struct Group {
+    forms: Vec<Arc<[u8]>>,
     filter: Beginnings,
     automaton: AhoCorasick,
 }
@@ -63,22 +62,20 @@ impl Masker {
     pub fn add<'a>(&mut self, values: impl IntoIterator<Item = &'a str>) {
         let mut fresh = Vec::new();
         for form in values.into_iter().flat_map(forms) {
-            if !self.known.contains(&form) {
+            let form: Arc<[u8]> = form.into();
+            if self.known.insert(Arc::clone(&form)) {
                 self.longest = self.longest.max(form.len());
-                self.known.insert(form.clone());
                 fresh.push(form);
             }
         }
         if fresh.is_empty() {
             return;
         }
-        if self.groups.len() == MOST_GROUPS {
-            self.groups.clear();
-            let all: Vec<&Vec<u8>> = self.known.iter().collect();
-            self.groups.push(Group::of(&all));
-        } else {
-            self.groups.push(Group::of(&fresh));
+        // Groups of about the same size become one: there are few of them, and no form is learned often.
+        while let Some(last) = self.groups.pop_if(|last| last.forms.len() < 2 * fresh.len()) {
+            fresh.extend(last.forms);
         }
+        self.groups.push(Group::of(fresh));
     }
 
     /// Length of the longest form in bytes: text that may go on has to be held back by one less.
@@ -167,15 +164,16 @@ impl Masker {
 }
 
 impl Group {
-    fn of(forms: &[impl AsRef<[u8]>]) -> Self {
+    fn of(forms: Vec<Arc<[u8]>>) -> Self {
         // The kind that is made soonest: few lines get past the filter.
         let automaton = AhoCorasick::builder()
             .kind(Some(AhoCorasickKind::NoncontiguousNFA))
-            .build(forms)
+            .build(&forms)
             .expect("an automaton of patterns below 4 GiB can always be built");
         Self {
-            filter: Beginnings::of(forms),
+            filter: Beginnings::of(&forms),
             automaton,
+            forms,
         }
     }
 }
@@ -193,7 +191,7 @@ struct Beginnings {
 }
 
 impl Beginnings {
-    fn of(forms: &[impl AsRef<[u8]>]) -> Self {
+    fn of(forms: &[Arc<[u8]>]) -> Self {
         // Some bits for each form keep chance small; four million are half a megabyte.
         let bits = (forms.len() * 32).next_power_of_two().ilog2().clamp(10, 22);
         let none = || vec![0; 1 << (bits - 6)];
@@ -204,7 +202,7 @@ impl Beginnings {
             eight,
             bits,
         };
-        for form in forms.iter().map(AsRef::as_ref) {
+        for form in forms {
             // Values have four characters at least, and encoded forms five bytes.
             let begins = form.first_chunk().expect("no form is shorter than four bytes");
             let place = all.place(u32::from_le_bytes(*begins).into());
@@ -279,6 +277,10 @@ fn forms(value: &str) -> Vec<Vec<u8>> {
                 .filter(|line| line.chars().count() >= SHORTEST_LINE)
                 .map(str::to_owned),
         );
+    }
+    // Pasted with a blank, printed without it.
+    if trimmed != word {
+        wholes.push(word.to_owned());
     }
     // Without its line ends a value may be a short one.
     wholes.retain(|whole| whole.chars().count() >= SHORTEST_VALUE);
@@ -414,6 +416,13 @@ mod tests {
         );
     }
 
+    #[test]
+    fn values_with_blanks_around_them_are_hidden_without_them_too() {
+        let masker = masker(&[" hunter2-secret "]);
+        assert_eq!(masked(&masker, "<hunter2-secret>"), "<********>");
+        assert_eq!(masked(&masker, "< hunter2-secret >"), "<********>");
+    }
+
     /// E04
     #[test]
     fn encoded_forms_are_hidden() {
@@ -461,7 +470,7 @@ mod tests {
         for value in values.iter().chain(&values) {
             masker.add([value.as_str()]);
         }
-        assert!(masker.groups.len() <= MOST_GROUPS);
+        assert!(masker.groups.len() < 10, "{}", masker.groups.len());
         assert_eq!(masked(&masker, &values.join(" ")), [MASK; 100].join(" "));
     }
 

@@ -84,12 +84,7 @@ fn all(deployment: &mut Deployment<'_>, conventions: &[Convention]) -> Result<()
             break;
         }
         convention.apply(deployment)?;
-        if let Some(signal) = deployment.runner.interruption.signal() {
-            return Err(Failure {
-                message: format!("The deployment was asked to stop (signal {signal})"),
-                exit_code: 128 + signal,
-            });
-        }
+        deployment.runner.interruption.check("the package was deployed")?;
     }
     Ok(())
 }

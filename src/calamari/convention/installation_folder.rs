@@ -40,7 +40,7 @@ pub fn install(deployment: &mut Deployment<'_>) -> Result<(), Failure> {
     } else {
         without_dots(&path)
     };
-    super::purge::purge(runner, &place)?;
+    super::purge::purge(runner, &place, &extracted)?;
     runner
         .log
         .info(&format!("Copying package contents to '{target}'"));
@@ -115,14 +115,22 @@ fn without_dots(path: &Path) -> PathBuf {
     plain
 }
 
-/// Copies files, links and folders with their modes; the answer is the number of files and links. Each file is first written
+/// Copies files, links and folders with their modes (folders that are there keep theirs); the answer is the number of files and links. Each file is first written
 /// beside its place and then renamed, so that a running program keeps the old one.
 fn copy_tree(from: &Path, to: &Path) -> Result<u64, Failure> {
     let failed = |path: &Path, error: io::Error| Failure::at(path, "copy the package to", &error);
     let mut copied = 0;
     let mut folders = vec![(from.to_owned(), to.to_owned())];
+    let mut made = Vec::new();
     while let Some((from, to)) = folders.pop() {
-        std::fs::create_dir_all(&to).map_err(|error| failed(&to, error))?;
+        if !to.is_dir() {
+            std::fs::create_dir_all(&to).map_err(|error| failed(&to, error))?;
+            let mode = from
+                .metadata()
+                .map_err(|error| failed(&from, error))?
+                .permissions();
+            made.push((to.clone(), mode));
+        }
         for entry in std::fs::read_dir(&from).map_err(|error| failed(&from, error))? {
             let entry = entry.map_err(|error| failed(&from, error))?;
             let kind = entry.file_type().map_err(|error| failed(&entry.path(), error))?;
@@ -152,6 +160,10 @@ fn copy_tree(from: &Path, to: &Path) -> Result<u64, Failure> {
             })?;
             copied += 1;
         }
+    }
+    // At the end, because there may be no writing into some of them.
+    for (folder, mode) in made {
+        std::fs::set_permissions(&folder, mode).map_err(|error| failed(&folder, error))?;
     }
     Ok(copied)
 }

@@ -3,7 +3,7 @@
 use super::installation_folder::CUSTOM;
 use crate::failure::Failure;
 use crate::runner::Runner;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const WANTED: &str = "Octopus.Action.Package.CustomInstallationDirectoryShouldBePurgedBeforeDeployment";
 const EXCLUSIONS: &str = "Octopus.Action.Package.CustomInstallationDirectoryPurgeExclusions";
@@ -12,10 +12,11 @@ const EXCLUSIONS: &str = "Octopus.Action.Package.CustomInstallationDirectoryPurg
 const MOST_PATTERNS: usize = 10_000;
 
 /// Deletes everything in the folder that no exclusion protects; links are removed, not followed. A missing folder is fine.
+/// `extracted` is where the package lies that is going to be copied there.
 ///
 /// # Errors
 /// The folder is one that must not be emptied, or something cannot be deleted.
-pub fn purge(runner: &Runner, folder: &Path) -> Result<(), Failure> {
+pub fn purge(runner: &Runner, folder: &Path, extracted: &Path) -> Result<(), Failure> {
     if !runner.variables.flag(WANTED, false)? {
         return Ok(());
     }
@@ -28,13 +29,26 @@ pub fn purge(runner: &Runner, folder: &Path) -> Result<(), Failure> {
     let resolved = folder
         .canonicalize()
         .map_err(|error| Failure::at(folder, "find", &error))?;
-    let home = runner
-        .variables
-        .filled("env:HOME")?
-        .and_then(|home| Path::new(&home).canonicalize().ok());
-    if resolved.parent().is_none() || home.is_some_and(|home| home.starts_with(&resolved)) {
+    let mut kept: Vec<(&str, PathBuf)> = vec![
+        ("the package that is installed", extracted.to_owned()),
+        ("the folder of the step", runner.working_directory.clone()),
+    ];
+    for (what, name) in [
+        ("the home folder", "env:HOME"),
+        ("the agent's folder", "env:TentacleHome"),
+    ] {
+        kept.extend(runner.variables.filled(name)?.map(|path| (what, path.into())));
+    }
+    let held = kept
+        .iter()
+        .find(|(_, path)| path.canonicalize().is_ok_and(|path| path.starts_with(&resolved)));
+    let held = match (resolved.parent(), held) {
+        (None, _) => Some("the system"),
+        (_, held) => held.map(|(what, _)| *what),
+    };
+    if let Some(what) = held {
         return Err(Failure::expected(format!(
-            "The folder {} is not purged: the system or the home folder is in it; choose another {CUSTOM}",
+            "The folder {} is not purged: {what} is in it; choose another {CUSTOM}",
             folder.display()
         )));
     }

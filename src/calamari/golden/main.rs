@@ -8,6 +8,7 @@ mod cache;
 mod convention;
 mod format;
 mod java_archive;
+mod output;
 mod pack;
 mod place;
 mod published;

@@ -252,7 +252,7 @@ impl Part {
 fn told(lines: &[String], name: &str) -> Option<ServiceMessage> {
     let places = lines.iter().flat_map(|line| ServiceMessage::find(line));
     let mut messages = places.filter_map(|place| place.message);
-    messages.rfind(|message| message.name.eq_ignore_ascii_case(name))
+    messages.rfind(|message| message.name == name)
 }
 
 /// Where the machine made a package, if it says so and it is the right one.

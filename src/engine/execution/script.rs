@@ -163,7 +163,7 @@ impl Script<'_> {
             self.take(&status, reading)?;
             if status.state == ProcessState::Complete {
                 fault::point(fault::SCRIPT_ENDED);
-                return Ok(self.ended(status.exit_code, reading));
+                return self.ended(status.exit_code, reading);
             }
             fault::point(fault::SCRIPT_RUNNING);
             tokio::select! {
@@ -282,9 +282,14 @@ impl Script<'_> {
         Ok(())
     }
 
-    fn ended(&self, code: i32, reading: &mut Reading) -> Ended {
+    fn ended(&self, code: i32, reading: &mut Reading) -> Result<Ended> {
+        for output in reading.reader.end() {
+            if let Output::Line { category, text } = output {
+                self.log.line(self.block, category, &text)?;
+            }
+        }
         let machine = self.machine;
-        match code {
+        Ok(match code {
             exit_code::UNKNOWN_TICKET => Ended::Unknown(format!(
                 "The agent on '{machine}' no longer knows the script, so its result is not known. It was not started again. Look \
                  at the machine before deploying again."
@@ -298,7 +303,7 @@ impl Script<'_> {
                 warned: reading.reader.has_warned(),
                 effects: std::mem::take(&mut reading.effects),
             },
-        }
+        })
     }
 
     fn tell(&self, why: &TransportError) {

@@ -1,5 +1,6 @@
 //! Reads what a script prints: levels, service messages, plain lines (`calamari.md` 3).
 
+use contracts::service_message::WrappedMessage;
 use contracts::{OutputSource, ProcessOutput, ServiceMessage};
 use files::task_logs::Category;
 
@@ -63,6 +64,7 @@ pub struct OutputReader {
     standard: Standard,
     error: ErrorOutput,
     warned: bool,
+    wrapped: WrappedMessage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +86,7 @@ impl Default for OutputReader {
             standard: Standard::Shown(Category::Info),
             error: ErrorOutput::Error,
             warned: false,
+            wrapped: WrappedMessage::default(),
         }
     }
 }
@@ -95,24 +98,46 @@ impl OutputReader {
         self.warned
     }
 
-    /// What a line means; nothing for a line that only switches the level.
+    /// What a line means; nothing for a line that only switches the level, or in the middle of a message that goes over
+    /// several lines.
     pub fn read(&mut self, line: &ProcessOutput) -> Vec<Output> {
         let mut found = Vec::new();
+        if line.source == OutputSource::StdOut {
+            for text in self.wrapped.take(&line.text) {
+                self.read_text(&text, line.source, &mut found);
+            }
+        } else {
+            self.read_text(&line.text, line.source, &mut found);
+        }
+        self.warned |= found.iter().any(Output::is_warning);
+        found
+    }
+
+    /// What the script began to say when it ended.
+    pub fn end(&mut self) -> Vec<Output> {
+        let mut found = Vec::new();
+        for text in self.wrapped.give_up() {
+            self.read_text(&text, OutputSource::StdOut, &mut found);
+        }
+        found
+    }
+
+    fn read_text(&mut self, line: &str, source: OutputSource, found: &mut Vec<Output>) {
         let mut text = String::new();
         let mut shown = 0;
         let mut understood = false;
         // What looks like a message does not show: values must not stand in the log in Base64.
-        for place in ServiceMessage::find(&line.text) {
-            text.push_str(&line.text[shown..place.place.start]);
+        for place in ServiceMessage::find(line) {
+            text.push_str(&line[shown..place.place.start]);
             shown = place.place.end;
             if let Some(message) = &place.message {
                 understood = true;
-                self.follow(message, line.source, &mut found);
+                self.follow(message, source, found);
             }
         }
-        text.push_str(&line.text[shown..]);
+        text.push_str(&line[shown..]);
         if !understood || !text.trim().is_empty() {
-            let category = match line.source {
+            let category = match source {
                 OutputSource::StdOut => match self.standard {
                     Standard::Shown(category) => Some(category),
                     Standard::Ignored => None,
@@ -126,19 +151,17 @@ impl OutputReader {
             };
             found.extend(category.map(|category| Output::Line { category, text }));
         }
-        self.warned |= found.iter().any(Output::is_warning);
-        found
     }
 
     fn follow(&mut self, message: &ServiceMessage, source: OutputSource, found: &mut Vec<Output>) {
-        let name = message.name.to_ascii_lowercase();
+        let name = message.name.as_str();
         if let Some(value) = (name == "mask").then(|| message.get("value")).flatten() {
             found.push(Output::Mask(value.into()));
         }
         if source != OutputSource::StdOut {
             return;
         }
-        match name.as_str() {
+        match name {
             "stdout-default" => self.standard = Standard::Shown(Category::Info),
             "stdout-verbose" => self.standard = Standard::Shown(Category::Verbose),
             "stdout-warning" => self.standard = Standard::Shown(Category::Warning),
@@ -149,10 +172,10 @@ impl OutputReader {
             "stderr-default" | "stderr-error" => self.error = ErrorOutput::Error,
             "stderr-progress" => self.error = ErrorOutput::Progress,
             "stderr-ignore" => self.error = ErrorOutput::Ignored,
-            "setvariable" => found.extend(variable(message)),
-            "createartifact" => found.extend(artifact(message)),
+            "setVariable" => found.extend(variable(message)),
+            "createArtifact" => found.extend(artifact(message)),
             "progress" => found.extend(progress(message)),
-            "resultmessage" => found.extend(message.get("message").map(|text| Output::Result(text.into()))),
+            "resultMessage" => found.extend(message.get("message").map(|text| Output::Result(text.into()))),
             _ => {}
         }
     }
@@ -296,6 +319,29 @@ mod tests {
             },
         ];
         assert!(found == expected);
+    }
+
+    #[test]
+    fn a_message_over_several_lines_is_one() {
+        use OutputSource::{StdErr, StdOut};
+        let mut reader = OutputReader::default();
+        let mut read = |source, text: &str| {
+            reader.read(&ProcessOutput {
+                source,
+                occurred: 0,
+                text: text.into(),
+            })
+        };
+        assert!(read(StdOut, "##octopus[setVariable name='WA==' value='MT").is_empty());
+        assert!(read(StdErr, "aside") == [line(Category::Error, "aside")]);
+        let variable = Output::Variable {
+            name: "X".into(),
+            value: "1234".into(),
+            sensitive: true,
+        };
+        assert!(read(StdOut, "IzNA==' sensitive='VHJ1ZQ==']") == [variable]);
+        assert!(read(StdOut, "##octopus[mask value='QUJD").is_empty());
+        assert!(reader.end() == [line(Category::Info, "##octopus[mask value='QUJD")]);
     }
 
     #[test]

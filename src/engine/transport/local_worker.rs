@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::script_service::exit_code;
+use contracts::service_message::LONGEST;
 use contracts::{
     OutputSource, ProcessOutput, ProcessState, ScriptStatus, ScriptTicket, StartScriptCommand, UploadResult,
 };
@@ -24,9 +25,6 @@ use super::{Answer, Transport, TransportError};
 
 /// Lines that nobody has fetched yet; a script that prints more waits.
 const MOST_LINES: usize = 20_000;
-
-/// The longest line.
-const LONGEST_LINE: u64 = 256 * 1024;
 
 /// How long output is read after the end of the script, when something it started holds the pipe open.
 const LINGER: Duration = Duration::from_secs(5);
@@ -315,7 +313,7 @@ impl Run {
         loop {
             line.clear();
             match (&mut reader)
-                .take(LONGEST_LINE)
+                .take(LONGEST as u64)
                 .read_until(b'\n', &mut line)
                 .await
             {

@@ -1,7 +1,7 @@
-//! Cuts a stream of bytes into lines of text.
+//! Cuts a stream of bytes into lines of text. A line longer than [`LONGEST`] is cut in two: what a script prints without a
+//! line end must not fill the memory.
 
-/// A longer line is cut in two: what a script prints without a line end must not fill the memory.
-const LONGEST: usize = 1 << 20;
+use contracts::service_message::LONGEST;
 
 /// Lines end with CR, LF or both; bytes that are no UTF-8 are replaced.
 #[derive(Debug, Default)]
