@@ -23,8 +23,8 @@ pub(crate) fn expression(template: &Template, expression: &Expression) -> String
 }
 
 /// `#{if …}…#{else}…#{/if}`, whatever it was written as.
-pub(crate) fn conditional(template: &Template, branches: &[Branch], otherwise: Option<Body>) -> String {
-    ECHO.conditional(template, branches, otherwise, 0)
+pub(crate) fn conditional(template: &Template, branch: &Branch, otherwise: Option<Body>) -> String {
+    ECHO.conditional(template, branch, otherwise, 0)
 }
 
 /// The terms without blanks, parentheses and braces.
@@ -121,9 +121,7 @@ impl Form {
         }
         match kind {
             Kind::Substitution(expression) => self.substitution(template, expression, depth),
-            Kind::Conditional { branches, otherwise } => {
-                self.conditional(template, branches, *otherwise, depth)
-            }
+            Kind::Conditional { branch, otherwise } => self.conditional(template, branch, *otherwise, depth),
             Kind::Repetition {
                 name,
                 collection,
@@ -142,24 +140,24 @@ impl Form {
     fn conditional(
         self,
         template: &Template,
-        branches: &[Branch],
+        branch: &Branch,
         otherwise: Option<Body>,
         depth: usize,
     ) -> String {
-        let Some((first, rest)) = branches.split_first() else {
-            return otherwise
-                .map(|body| self.body(template, body, depth))
-                .unwrap_or_default();
-        };
+        let body = branch.body;
         if depth > DEEPEST {
-            return template.text[first.body.start..first.body.end].to_owned();
+            return template.text[body.start..body.end].to_owned();
         }
-        let mut then = self.body(template, first.body, depth);
-        let mut other = self.conditional(template, rest, otherwise, depth + 1);
-        if first.negated {
+        let mut then = self.body(template, body, depth);
+        let mut other = match (template.branches(branch).nth(1), otherwise) {
+            (Some(next), _) => self.conditional(template, next, otherwise, depth + 1),
+            (None, Some(body)) => self.body(template, body, depth + 1),
+            (None, None) => String::new(),
+        };
+        if branch.negated {
             std::mem::swap(&mut then, &mut other);
         }
-        let condition = self.condition(template, &first.condition, depth);
+        let condition = self.condition(template, &branch.condition, depth);
         let other = if other.is_empty() {
             other
         } else {

@@ -23,6 +23,10 @@ pub(crate) struct Parser<'a> {
     starts: Starts,
     /// Those that are more than plain references, the last one first.
     constructs: Placed<Construct>,
+    /// The `#{elseif …}` from which on a block closes, the last one first.
+    else_ifs: Placed<Branch>,
+    /// What follows the body of each `#{elseif …}`, the last one first: many blocks may try the same ones in vain.
+    after_else_ifs: Placed<Parsed<Option<Body>>>,
     /// Symbols of computed indexes, and where they end, the last one first.
     index_symbols: Placed<(Symbol, usize)>,
     /// Each `[` that is closed, with its `]`, in order.
@@ -47,6 +51,8 @@ impl<'a> Parser<'a> {
             text,
             starts: Starts::default(),
             constructs: Vec::new(),
+            else_ifs: Vec::new(),
+            after_else_ifs: Vec::new(),
             index_symbols: Vec::new(),
             brackets: OnceCell::new(),
             escaped_quotes: OnceCell::new(),
@@ -90,6 +96,13 @@ impl<'a> Parser<'a> {
         if let Some(end) = text::plain_end(self.text, position) {
             return Ok(end);
         }
+        if let Ok((branch, end)) = self.else_if(position) {
+            let after = self.after_if(end);
+            if after.is_ok() {
+                self.else_ifs.push((narrow(position), branch));
+            }
+            self.after_else_ifs.push((narrow(position), after));
+        }
         let construct = self.construct(position, inside)?;
         let end = construct.end;
         self.constructs.push((narrow(position), construct));
@@ -104,8 +117,10 @@ impl<'a> Parser<'a> {
     }
 
     pub(crate) fn into_arena(self) -> Arena {
-        let (mut constructs, mut index_symbols) = (self.constructs, self.index_symbols);
+        let (mut constructs, mut else_ifs, mut index_symbols) =
+            (self.constructs, self.else_ifs, self.index_symbols);
         constructs.reverse();
+        else_ifs.reverse();
         index_symbols.reverse();
         let broken = self
             .starts
@@ -115,6 +130,7 @@ impl<'a> Parser<'a> {
         Arena {
             broken: broken.map(|start| (start.position, start.end)).collect(),
             constructs,
+            else_ifs,
             index_symbols: index_symbols
                 .into_iter()
                 .map(|(position, (symbol, _))| (position, symbol))
@@ -156,26 +172,40 @@ impl<'a> Parser<'a> {
         let (condition, position) = self.condition(position)?;
         let position = self.literal(self.blanks(position), "}")?;
         let block = if negated { Block::Unless } else { Block::If };
-        let mut end = self.body_end(position, block);
+        let end = self.body_end(position, block);
         let body = Body { start: position, end };
-        let mut branches = vec![Branch {
+        let branch = Box::new(Branch {
             condition,
             negated,
             body,
-        }];
-        if !negated {
-            while let Ok((branch, next)) = self.else_if(end) {
-                branches.push(branch);
-                end = next;
-            }
+        });
+        let (otherwise, end) = if negated {
+            self.closing(end, "#{/unless}")?
+        } else {
+            self.after_if(end)?
+        };
+        Ok((Kind::Conditional { branch, otherwise }, end))
+    }
+
+    /// What follows the body of an `if` or `elseif`, up to `#{/if}`, and the `else` in it.
+    fn after_if(&self, position: usize) -> Parsed<Option<Body>> {
+        let else_if = self
+            .after_else_ifs
+            .binary_search_by(|(at, _)| position.cmp(&(*at as usize)));
+        match else_if {
+            Ok(place) => self.after_else_ifs[place].1,
+            Err(_) => self.closing(position, "#{/if}"),
         }
-        let mut otherwise = None;
-        if let Ok(start) = self.literal(end, "#{else}") {
-            end = self.body_end(start, Block::Plain);
-            otherwise = Some(Body { start, end });
-        }
-        let end = self.literal(end, if negated { "#{/unless}" } else { "#{/if}" })?;
-        Ok((Kind::Conditional { branches, otherwise }, end))
+    }
+
+    /// `#{else}` with its body or nothing, and the end of the block.
+    fn closing(&self, position: usize, word: &str) -> Parsed<Option<Body>> {
+        let otherwise = self.literal(position, "#{else}").ok().map(|start| Body {
+            start,
+            end: self.body_end(start, Block::Plain),
+        });
+        let end = self.literal(otherwise.map_or(position, |body| body.end), word)?;
+        Ok((otherwise, end))
     }
 
     fn else_if(&self, start: usize) -> Parsed<Branch> {

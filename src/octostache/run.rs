@@ -216,8 +216,8 @@ impl<'r> Run<'r> {
             Kind::Substitution(expression) => {
                 self.substitution(template, position, expression, context, output)
             }
-            Kind::Conditional { branches, otherwise } => {
-                self.conditional(template, branches, *otherwise, context, output)
+            Kind::Conditional { branch, otherwise } => {
+                self.conditional(template, branch, *otherwise, context, output)
             }
             Kind::Repetition {
                 name,
@@ -264,15 +264,15 @@ impl<'r> Run<'r> {
     fn conditional(
         &mut self,
         template: &Template,
-        branches: &[Branch],
+        branch: &Branch,
         otherwise: Option<Body>,
         context: &Context<'_>,
         output: &mut String,
     ) -> Outcome<()> {
-        for (position, branch) in branches.iter().enumerate() {
+        for branch in template.branches(branch) {
             match self.condition(template, &branch.condition, context)? {
                 None => {
-                    let echo = echo::conditional(template, &branches[position..], otherwise);
+                    let echo = echo::conditional(template, branch, otherwise);
                     return self.append(output, &echo);
                 }
                 Some(holds) if holds != branch.negated => {

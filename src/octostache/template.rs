@@ -20,6 +20,9 @@ pub struct Template<'t> {
 pub(crate) struct Arena {
     /// The constructs with their positions, in order.
     pub constructs: Placed<Construct>,
+    /// Each `#{elseif …}` of a block with its position, in order. They stand here once, since blocks that begin in the index
+    /// of something else may have the same ones.
+    pub else_ifs: Placed<Branch>,
     /// The symbols of computed indexes, with the positions of their `#{`, in order.
     pub index_symbols: Placed<Symbol>,
     /// Each `#{` where no construct stands, with the furthest place that could be read, in order.
@@ -153,6 +156,11 @@ impl<'t> Template<'t> {
             .expect("a symbol stands at each computed index that the parser gave")
     }
 
+    /// This branch of a block and those that follow it: where the body of one ends, the next begins.
+    pub(crate) fn branches<'b>(&'b self, branch: &'b Branch) -> impl Iterator<Item = &'b Branch> {
+        std::iter::successors(Some(branch), |branch| at(&self.arena().else_ifs, branch.body.end))
+    }
+
     fn arena(&self) -> &Arena {
         self.arena.get_or_init(|| {
             let mut parser = Parser::new(&self.text);
@@ -220,7 +228,8 @@ pub(crate) struct Construct {
 pub(crate) enum Kind {
     Substitution(Expression),
     Conditional {
-        branches: Vec<Branch>,
+        /// The first of [`Template::branches`].
+        branch: Box<Branch>,
         otherwise: Option<Body>,
     },
     Repetition {
