@@ -82,10 +82,10 @@ impl Form {
             .as_ref()
             .map(|input| symbol(template, input))
             .unwrap_or_default();
-        for filter in &expression.filters {
+        for (name, arguments) in template.filters(expression) {
             text.push_str(" | ");
-            text.push_str(&filter.name);
-            for argument in &filter.arguments {
+            text.push_str(name);
+            for argument in arguments {
                 text.push(' ');
                 match argument {
                     Argument::Text(argument) => text.push_str(&self.quoted(argument)),

@@ -6,11 +6,12 @@
 use crate::character::{Name, is_blank, is_name_character};
 use crate::start::{Starts, State, narrow};
 use crate::template::{
-    Arena, Argument, Body, Branch, Comparison, Condition, Construct, Expression, Filter, Kind, Side, Step,
-    Symbol,
+    Arena, Argument, Body, Branch, Chain, Comparison, Condition, Construct, Expression, Filter, Kind, Side,
+    Step, Symbol,
 };
 use crate::text;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
 
 /// A parsed part and its end, or the place of the failure.
 pub(crate) type Parsed<T> = Result<(T, usize), usize>;
@@ -27,6 +28,8 @@ pub(crate) struct Parser<'a> {
     else_ifs: Placed<Branch>,
     /// What follows the body of each `#{elseif …}`, the last one first: many blocks may try the same ones in vain.
     after_else_ifs: Placed<Parsed<Option<Body>>>,
+    /// What follows a construct as an argument, and where that ends: many filters may have the same arguments.
+    after_arguments: RefCell<BTreeMap<u32, (Chain, u32)>>,
     /// Symbols of computed indexes, and where they end, the last one first.
     index_symbols: Placed<(Symbol, usize)>,
     /// Each `[` that is closed, with its `]`, in order.
@@ -53,6 +56,7 @@ impl<'a> Parser<'a> {
             constructs: Vec::new(),
             else_ifs: Vec::new(),
             after_else_ifs: Vec::new(),
+            after_arguments: RefCell::default(),
             index_symbols: Vec::new(),
             brackets: OnceCell::new(),
             escaped_quotes: OnceCell::new(),
@@ -131,6 +135,14 @@ impl<'a> Parser<'a> {
             broken: broken.map(|start| (start.position, start.end)).collect(),
             constructs,
             else_ifs,
+            after_arguments: self
+                .after_arguments
+                .into_inner()
+                .into_iter()
+                .map(|(position, (chain, _))| (position, chain))
+                // The last one of all has nothing behind it.
+                .filter(|(_, chain)| !chain.arguments.is_empty() || !chain.filters.is_empty())
+                .collect(),
             index_symbols: index_symbols
                 .into_iter()
                 .map(|(position, (symbol, _))| (position, symbol))
@@ -356,35 +368,83 @@ impl<'a> Parser<'a> {
             Ok((symbol, end)) => (Some(symbol), end),
             Err(_) => (None, start),
         };
-        let mut position = match &input {
+        let position = match &input {
             Some(_) => self.blanks(plain_end),
             None => start,
         };
-        let mut filters = Vec::new();
-        while let Ok((filter, end)) = self.filter(position) {
-            filters.push(filter);
-            position = end;
-        }
+        let (filters, position) = self.filters(position);
         if !filters.is_empty() {
             return Ok((Expression { input, filters }, position));
         }
         match input {
             Some(_) => Ok((Expression { input, filters }, plain_end)),
             // A filter without input fails where its name should be.
-            None => Err(self.filter(start).err().unwrap_or(start)),
+            None => Err(self.filter_name(start).err().unwrap_or(start)),
         }
     }
 
-    fn filter(&self, start: usize) -> Parsed<Filter> {
+    /// Filters up to the first argument that is a construct, and where all of them end. What is behind that argument is kept
+    /// at its position.
+    fn filters(&self, start: usize) -> (Vec<Filter>, usize) {
+        let mut first = Chain::default();
+        let (mut construct, mut end) = self.more_filters(&mut first, start);
+        let mut passed = Vec::new();
+        while let Some(position) = construct {
+            if let Some((_, known)) = self.after_arguments.borrow().get(&position) {
+                end = *known as usize;
+                break;
+            }
+            let mut chain = Chain::default();
+            (construct, end) = self.chain(&mut chain, end);
+            passed.push((position, chain));
+        }
+        let passed = passed
+            .into_iter()
+            .map(|(position, chain)| (position, (chain, narrow(end))));
+        self.after_arguments.borrow_mut().extend(passed);
+        (first.filters, end)
+    }
+
+    /// Reads arguments and filters up to the first construct; its position if there is one, and where it or all ends.
+    fn chain(&self, chain: &mut Chain, start: usize) -> (Option<u32>, usize) {
+        match self.arguments(&mut chain.arguments, start) {
+            (None, end) => self.more_filters(chain, end),
+            found => found,
+        }
+    }
+
+    fn more_filters(&self, chain: &mut Chain, mut position: usize) -> (Option<u32>, usize) {
+        while let Ok((name, inside)) = self.filter_name(position) {
+            let mut arguments = Vec::new();
+            let (construct, end) = self.arguments(&mut arguments, inside);
+            chain.filters.push(Filter { name, arguments });
+            position = end;
+            if construct.is_some() {
+                return (construct, position);
+            }
+        }
+        (None, position)
+    }
+
+    fn arguments(&self, arguments: &mut Vec<Argument>, mut position: usize) -> (Option<u32>, usize) {
+        while let Some((argument, end)) = self.argument(position) {
+            position = end;
+            let construct = match argument {
+                Argument::Construct(at) => Some(narrow(at)),
+                Argument::Text(_) => None,
+            };
+            arguments.push(argument);
+            if construct.is_some() {
+                return (construct, position);
+            }
+        }
+        (None, position)
+    }
+
+    fn filter_name(&self, start: usize) -> Parsed<String> {
         let position = self.literal(start, "|")?;
         let (name, position) = self.word(self.blanks(position))?;
-        let mut position = self.blanks(position);
-        let mut arguments = Vec::new();
-        while let Some((argument, end)) = self.argument(position) {
-            arguments.push(argument);
-            position = end;
-        }
-        Ok((Filter { name, arguments }, position))
+        Ok((name, self.blanks(position)))
     }
 
     fn argument(&self, start: usize) -> Option<(Argument, usize)> {

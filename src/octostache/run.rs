@@ -246,10 +246,10 @@ impl<'r> Run<'r> {
             return self.append(output, &value);
         }
         let echo = echo::substitution(template, expression);
-        if expression
-            .filters
+        if template
+            .filters(expression)
             .last()
-            .is_some_and(|filter| filter.name == "null")
+            .is_some_and(|(name, _)| *name == "null")
         {
             if self.chain.is_empty() {
                 self.no_value = true;
@@ -450,9 +450,9 @@ impl<'r> Run<'r> {
             Some(symbol) => self.symbol(template, symbol, context)?,
             None => None,
         };
-        for filter in &expression.filters {
-            let mut arguments = Vec::with_capacity(filter.arguments.len());
-            for argument in &filter.arguments {
+        for (name, written) in template.filters(expression) {
+            let mut arguments = Vec::with_capacity(written.len());
+            for argument in written {
                 arguments.push(match argument {
                     Argument::Text(text) => text.clone(),
                     Argument::Construct(position) => {
@@ -466,7 +466,7 @@ impl<'r> Run<'r> {
             }
             let position = expression.input.as_ref().map_or(0, |input| input.position);
             value = self
-                .filtered(template, position, &filter.name, value.as_deref(), &arguments)?
+                .filtered(template, position, name, value.as_deref(), &arguments)?
                 .map(Cow::Owned);
         }
         Ok(value)

@@ -278,6 +278,9 @@ fn unclosed_blocks_and_nested_braces_are_read_in_linear_time() {
         // Blocks that begin in an index, and all have the same end.
         ("#{a[#{if a}]}", "#{elseif b}", "#{else}#{/if}"),
         ("#{a[ x#{unless a}]}", "#{else}", "#{/unless}"),
+        // Filters that begin in an index, and all have the same arguments.
+        ("#{a[#{b|c \"]}\\\"", "", "x\\\"}"),
+        ("#{a[#{b|c \"]}\\\"", "#{a}|b ", "}"),
     ] {
         let hostile = first.repeat(20_000) + &second.repeat(20_000) + last;
         let started = Instant::now();

@@ -23,6 +23,8 @@ pub(crate) struct Arena {
     /// Each `#{elseif …}` of a block with its position, in order. They stand here once, since blocks that begin in the index
     /// of something else may have the same ones.
     pub else_ifs: Placed<Branch>,
+    /// What follows a construct as an argument, with the position of the construct, in order; for the same reason.
+    pub after_arguments: Placed<Chain>,
     /// The symbols of computed indexes, with the positions of their `#{`, in order.
     pub index_symbols: Placed<Symbol>,
     /// Each `#{` where no construct stands, with the furthest place that could be read, in order.
@@ -161,6 +163,29 @@ impl<'t> Template<'t> {
         std::iter::successors(Some(branch), |branch| at(&self.arena().else_ifs, branch.body.end))
     }
 
+    /// The filters of an expression, with all their arguments.
+    pub(crate) fn filters<'b>(&'b self, expression: &'b Expression) -> Vec<(&'b str, Vec<&'b Argument>)> {
+        let mut filters: Vec<(&str, Vec<&Argument>)> = Vec::new();
+        let mut more = &expression.filters;
+        loop {
+            filters.extend(
+                more.iter()
+                    .map(|filter| (filter.name.as_str(), filter.arguments.iter().collect())),
+            );
+            let Some((_, arguments)) = filters.last_mut() else {
+                return filters;
+            };
+            let Some(Argument::Construct(position)) = arguments.last() else {
+                return filters;
+            };
+            let Some(chain) = at(&self.arena().after_arguments, *position) else {
+                return filters;
+            };
+            arguments.extend(&chain.arguments);
+            more = &chain.filters;
+        }
+    }
+
     fn arena(&self) -> &Arena {
         self.arena.get_or_init(|| {
             let mut parser = Parser::new(&self.text);
@@ -287,6 +312,14 @@ pub(crate) enum Side {
 #[derive(Debug, Clone)]
 pub(crate) struct Expression {
     pub input: Option<Symbol>,
+    /// The first of [`Template::filters`].
+    pub filters: Vec<Filter>,
+}
+
+/// Arguments of a filter, and the filters behind it, up to the first argument that is a construct.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Chain {
+    pub arguments: Vec<Argument>,
     pub filters: Vec<Filter>,
 }
 
