@@ -37,23 +37,6 @@ fn read_until(child: &mut Child, text: &str) {
 }
 
 #[test]
-fn a_value_that_looks_like_an_option_of_echo_is_handed_over() {
-    let outcome =
-        script("for value in -n -e -E -ne -x; do set_octopusvariable \"Of$value\" \"$value\"; done")
-            .run(&["run-script"]);
-    for value in ["-n", "-e", "-E", "-ne", "-x"] {
-        let set = outcome.messages("setVariable");
-        let name = format!("Of{value}");
-        assert!(
-            set.iter()
-                .any(|message| message.get("name") == Some(&name) && message.get("value") == Some(value)),
-            "{value}: {}",
-            outcome.output
-        );
-    }
-}
-
-#[test]
 fn a_character_whose_bytes_come_with_a_pause_is_whole() {
     let outcome = script("printf 'caf\\xc3'; sleep 1; printf '\\xa9 end\\n'").run(&["run-script"]);
     assert!(outcome.output.contains("café end"), "{}", outcome.output);

@@ -301,15 +301,6 @@ fn described(stages: &[&str], list: &[Convention]) -> Vec<String> {
     std::iter::once(first).chain(rest).collect()
 }
 
-impl Outcome {
-    /// The service messages of this name, in order.
-    pub fn messages(&self, name: &str) -> Vec<ServiceMessage> {
-        let places = self.output.lines().flat_map(ServiceMessage::find);
-        let messages = places.filter_map(|place| place.message);
-        messages.filter(|message| message.name == name).collect()
-    }
-}
-
 /// Runs a command to its end.
 pub fn outcome(mut command: Command) -> Outcome {
     let output = command.output().expect("started");

@@ -1,11 +1,11 @@
 # What scripts can call. The values follow below; this file is gone before the script starts.
 
 encode_servicemessagevalue() {
-    printf '%s' "$1" | base64 | tr -d '\n'
+    echo -n "$1" | base64 | tr -d '\n'
 }
 
 decode_servicemessagevalue() {
-    printf '%s' "$1" | base64 -d
+    echo -n "$1" | base64 -d
 }
 
 __octopus_attribute() {
