@@ -35,10 +35,10 @@ pub async fn run() {
         service: None,
         subscriptions: Some(Arc::clone(&subscriptions)),
     };
+    options.settings = settings();
     let listener = Listener::bind(options).expect("a free port");
-    let caller = Arc::new(
-        Caller::new(&server, Arc::clone(&subscriptions), Settings::default()).expect("a certificate"),
-    );
+    let caller =
+        Arc::new(Caller::new(&server, Arc::clone(&subscriptions), settings()).expect("a certificate"));
 
     let mut options = AgentOptions::new(folder.path(), agent.clone());
     options.listen = Some(loopback());
@@ -94,6 +94,13 @@ pub async fn run() {
     }
     running.stop().await;
     listener.close().await;
+}
+
+fn settings() -> Settings {
+    Settings {
+        known_types: contracts::KNOWN_TYPES,
+        ..Settings::default()
+    }
 }
 
 fn identity(name: &str) -> Identity {
