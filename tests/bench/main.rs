@@ -7,6 +7,8 @@ use std::time::Duration;
 
 #[tokio::main]
 async fn main() {
+    // Nobody else has installed one in this program.
+    drop(rustls::crypto::ring::default_provider().install_default());
     match std::env::args().nth(1).as_deref() {
         // The Server calls from tasks of its workers; each way to this thread would be one more.
         Some("wire") => tokio::spawn(wire::run()).await.expect("it was measured"),
