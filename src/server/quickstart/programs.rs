@@ -44,9 +44,19 @@ impl Programs {
             } else {
                 &["--release"]
             };
-            let status = Command::new(cargo)
+            let mut build = Command::new(cargo);
+            build
                 .args(["build", "-p", "tentacle", "-p", "calamari"])
-                .args(profile)
+                .args(profile);
+            // What cargo tells the program that it runs would make it build crates again that look at it, now and the
+            // next time.
+            for (name, _) in std::env::vars_os() {
+                let told = ["CARGO_MANIFEST_", "CARGO_PKG_"];
+                if told.iter().any(|told| name.to_string_lossy().starts_with(told)) {
+                    build.env_remove(name);
+                }
+            }
+            let status = build
                 .status()
                 .await
                 .map_err(|error| format!("cargo could not be started: {error}."))?;
