@@ -308,3 +308,27 @@ fn clean_removes_no_folder_that_is_more_than_an_application() {
         );
     }
 }
+
+#[test]
+fn a_folder_in_which_the_package_lies_is_not_purged() {
+    let mut place = Place::new()
+        .with(
+            "Octopus.Action.Package.CustomInstallationDirectory",
+            "<work>/applications",
+        )
+        .with(
+            "Octopus.Action.Package.CustomInstallationDirectoryShouldBePurgedBeforeDeployment",
+            "True",
+        );
+    place.write("applications/other/file", "kept");
+    let outcome = place.deploy("Acme.Web.1.0.0.zip", &[Item::File("index.html", "first")]);
+    assert_eq!(outcome.code, 1, "{}", outcome.output);
+    assert!(
+        outcome
+            .error
+            .contains("is not purged: the package that is installed is in it"),
+        "{}",
+        outcome.error
+    );
+    assert_eq!(place.text("applications/other/file"), "kept");
+}

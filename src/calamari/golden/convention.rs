@@ -270,3 +270,32 @@ fn all_of_them_in_their_order() {
     ];
     succeeds(place, &items, "everything");
 }
+
+#[test]
+fn folders_keep_their_modes_on_the_way_to_the_custom_folder() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut place = Place::new().with(
+        "Octopus.Action.Package.CustomInstallationDirectory",
+        "<work>/site",
+    );
+    let outcome = place.deploy(
+        "Acme.Web.1.0.0.zip",
+        &[
+            Item::File("index.html", "first"),
+            Item::File(
+                "PreDeploy.sh",
+                "mkdir private closed && echo x > closed/x && chmod 700 private && chmod 500 closed",
+            ),
+        ],
+    );
+    assert_eq!(outcome.code, 0, "{}", outcome.output);
+    let mode = |name: &str| {
+        let found = std::fs::metadata(place.path(name)).expect(name);
+        found.permissions().mode() & 0o777
+    };
+    assert_eq!(
+        (mode("site"), mode("site/private"), mode("site/closed")),
+        (0o755, 0o700, 0o500)
+    );
+    assert_eq!(place.text("site/closed/x"), "x\n");
+}

@@ -1,4 +1,4 @@
-//! What a script prints and hands over, however it does so.
+//! What a script prints and hands over, however it does so, and a step that is stopped meanwhile.
 
 use std::io::Read as _;
 use std::process::{Child, Stdio};
@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::pack::Item;
-use crate::place::{Outcome, Place};
+use crate::place::Place;
 
 /// Longer than anything takes on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -110,57 +109,4 @@ fn a_step_that_waits_for_other_scripts_can_be_stopped() {
     let told = Instant::now();
     assert_eq!(child.wait().expect("ended").code(), Some(143));
     assert!(told.elapsed() < PATIENCE, "{:?}", told.elapsed());
-}
-
-#[test]
-fn folders_keep_their_modes_on_the_way_to_the_custom_folder() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mut place = Place::new().with(
-        "Octopus.Action.Package.CustomInstallationDirectory",
-        "<work>/site",
-    );
-    let outcome: Outcome = place.deploy(
-        "Acme.Web.1.0.0.zip",
-        &[
-            Item::File("index.html", "first"),
-            Item::File(
-                "PreDeploy.sh",
-                "mkdir private closed && echo x > closed/x && chmod 700 private && chmod 500 closed",
-            ),
-        ],
-    );
-    assert_eq!(outcome.code, 0, "{}", outcome.output);
-    let mode = |name: &str| {
-        let found = std::fs::metadata(place.path(name)).expect(name);
-        found.permissions().mode() & 0o777
-    };
-    assert_eq!(
-        (mode("site"), mode("site/private"), mode("site/closed")),
-        (0o755, 0o700, 0o500)
-    );
-    assert_eq!(place.text("site/closed/x"), "x\n");
-}
-
-#[test]
-fn a_folder_in_which_the_package_lies_is_not_purged() {
-    let mut place = Place::new()
-        .with(
-            "Octopus.Action.Package.CustomInstallationDirectory",
-            "<work>/applications",
-        )
-        .with(
-            "Octopus.Action.Package.CustomInstallationDirectoryShouldBePurgedBeforeDeployment",
-            "True",
-        );
-    place.write("applications/other/file", "kept");
-    let outcome = place.deploy("Acme.Web.1.0.0.zip", &[Item::File("index.html", "first")]);
-    assert_eq!(outcome.code, 1, "{}", outcome.output);
-    assert!(
-        outcome
-            .error
-            .contains("is not purged: the package that is installed is in it"),
-        "{}",
-        outcome.error
-    );
-    assert_eq!(place.text("applications/other/file"), "kept");
 }

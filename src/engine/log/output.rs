@@ -119,6 +119,7 @@ impl OutputReader {
         for text in self.wrapped.give_up() {
             self.read_text(&text, OutputSource::StdOut, &mut found);
         }
+        self.warned |= found.iter().any(Output::is_warning);
         found
     }
 
